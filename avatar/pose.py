@@ -1,0 +1,88 @@
+"""A pose: one value for each rig parameter at one instant, and the table that orders them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dialogue.ticks import Ticks
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A named rig input, after Live2D's standard parameter list."""
+
+    id: str
+    """Such as "ParamAngleX"."""
+    min: float
+    """Lowest value."""
+    max: float
+    """Highest value."""
+    default: float
+    """Value at rest."""
+
+
+VISEMES = (
+    "sil", "PP", "FF", "TH", "DD", "kk", "CH", "SS", "nn", "RR", "aa", "E", "ih", "oh", "ou",
+)  # fmt: skip
+"""The 15 mouth shapes of OpenXR's XrFaceTrackingVisemeMETA, in its order."""
+
+STANDARD = (
+    Parameter("ParamAngleX", -30, 30, 0),  # head: + turns to the viewer's right
+    Parameter("ParamAngleY", -30, 30, 0),  # head: + looks up
+    Parameter("ParamAngleZ", -30, 30, 0),  # head: + leans to the viewer's right (clockwise)
+    Parameter("ParamEyeLOpen", 0, 1.3, 1),  # the character's own left; 1.3 is wide open
+    Parameter("ParamEyeROpen", 0, 1.3, 1),
+    Parameter("ParamEyeLSmile", 0, 1, 0),  # 1: closed upward arc as eye shuts
+    Parameter("ParamEyeRSmile", 0, 1, 0),
+    Parameter("ParamEyeBallX", -1, 1, 0),  # + looks to the viewer's right
+    Parameter("ParamEyeBallY", -1, 1, 0),  # + looks up
+    Parameter("ParamBrowLY", -1, 1, 0),  # + raised
+    Parameter("ParamBrowRY", -1, 1, 0),
+    Parameter("ParamBrowLAngle", -1, 1, 0),  # + inner end up (sad), - inner end down (angry)
+    Parameter("ParamBrowRAngle", -1, 1, 0),
+    Parameter("ParamBrowLForm", -1, 1, 0),  # + arched, - flat
+    Parameter("ParamBrowRForm", -1, 1, 0),
+    Parameter("ParamMouthOpenY", 0, 1, 0),  # for rigs without viseme drawings
+    Parameter("ParamMouthForm", -1, 1, 0),  # + corners up (smile), - down
+    Parameter("ParamCheek", 0, 1, 0),  # blush
+    Parameter("ParamBodyAngleX", -10, 10, 0),
+    Parameter("ParamBodyAngleY", -10, 10, 0),
+    Parameter("ParamBodyAngleZ", -10, 10, 0),
+    Parameter("ParamBreath", 0, 1, 0),
+    Parameter("ParamShoulderY", -1, 1, 0),  # + shrugged up
+    Parameter("ParamArmLA", -1, 1, 0),  # the raised (waving) arm: -1 lowered, +1 high
+    Parameter("ParamArmRA", -1, 1, 0),
+    Parameter("ParamHandL", -1, 1, 0),  # rotation at the wrist: the wave
+    Parameter("ParamHandR", -1, 1, 0),
+    Parameter("ParamEarL", -1, 1, 0),  # animal ears: + perked, - laid back
+    Parameter("ParamEarR", -1, 1, 0),
+    *(Parameter(f"Viseme_{name}", 0, 1, float(name == "sil")) for name in VISEMES),
+)
+"""Parameters every host is driven with; a rig ignores those it has no art for. The viseme
+weights sum to 1 (`Viseme_sil` takes the rest) and already hold loudness and coarticulation."""
+
+
+class ParameterTable:
+    """The order, ranges and defaults of the values in a pose."""
+
+    def __init__(self, parameters: Iterable[Parameter] = STANDARD) -> None:
+        self.parameters = tuple(parameters)
+        self.index = {parameter.id: i for i, parameter in enumerate(self.parameters)}
+        self.min = np.array([p.min for p in self.parameters], np.float32)
+        self.max = np.array([p.max for p in self.parameters], np.float32)
+        self.default = np.array([p.default for p in self.parameters], np.float32)
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """All parameter values at one instant."""
+
+    pts: Ticks
+    """Presentation time on the stage clock."""
+    values: npt.NDArray[np.float32]
+    """Shape (n_params,), in the order of the rig's `ParameterTable`, within its ranges."""

@@ -1,0 +1,1 @@
+"""The vector puppet: layered SVG, rig file, deformers."""

@@ -1,0 +1,63 @@
+"""The contracts of a renderer (`bunraku.renderer`) and a sink (`bunraku.sink`)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
+
+from avatar.pose import ParameterTable, Pose
+from dialogue.ticks import Ticks
+from render.frames import Pixels, VideoFrame
+from voice.speech import Samples
+
+
+@runtime_checkable
+class Renderer(Protocol):
+    """Draws one character in one scene. Made as `Renderer(folder, width=, height=, scene=)`.
+
+    Raises `CharacterError` (file, line and remedy in one line) when the folder is broken.
+    """
+
+    table: ParameterTable
+    """The parameters its poses must have."""
+
+    def __init__(self, folder: Path, *, width: int, height: int, scene: str) -> None:
+        """Load the character in `folder` for pictures of `width` x `height` pixels.
+
+        Args:
+            folder: the character's folder.
+            width: of the picture, in pixels.
+            height: of the picture, in pixels.
+            scene: name of a file in the character's `scenes/` without suffix, "transparent",
+                or "chroma" for plain green.
+        """
+
+    def draw(self, pose: Pose, out: Pixels) -> None:
+        """Paint the whole picture of `pose` into `out`, shape (height, width, 4)."""
+
+    def mouth_box(self) -> tuple[int, int, int, int]:
+        """Return x, y, width, height of the mouth's surroundings at rest, in pixels."""
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """A way on air. Each has a thread of its own, so its methods may block.
+
+    `video` and `audio` come in pts order for each kind; sound is continuous (silence included)
+    from the first call on. A failure is an exception with one clear line: the sink is closed,
+    made anew after a while, and the others never notice.
+    """
+
+    needs: ClassVar[Mapping[str, str]]
+    """Always empty; kept so that all engines are made alike."""
+
+    def open(self, *, width: int, height: int, fps: int) -> None:
+        """Get ready for pictures of `width` x `height` at `fps`, and 48 kHz mono sound."""
+
+    def video(self, frame: VideoFrame) -> None:
+        """Send one picture."""
+
+    def audio(self, pts: Ticks, samples: Samples) -> None:
+        """Send a block of sound whose first sample is heard at `pts`."""
+
+    def close(self) -> None:
+        """Finish cleanly; safe to call twice."""
