@@ -1,0 +1,226 @@
+"""The show's settings: one `show.toml`, every key with a default, unknown keys an error.
+
+The reference in `docs/configuration.md` is generated from this file (`python -m stage.config`).
+Secrets never stand here: engines take the *name* of an environment variable.
+"""
+
+import os
+import sys
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+FPS = (24, 25, 30, 50, 60)
+"""Frame rates whose frames are whole ticks."""
+
+
+class ConfigError(ValueError):
+    """`show.toml` cannot be used; the message is one line with file, key and remedy."""
+
+
+class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Picture size and rate."""
+
+    width: Annotated[int, Meta(ge=160, le=3840, description="Picture width in pixels.")] = 1280
+    height: Annotated[int, Meta(ge=90, le=3840, description="Picture height in pixels.")] = 720
+    fps: Annotated[int, Meta(description="Frames a second: 24, 25, 30, 50 or 60.")] = 30
+
+
+class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The stage page."""
+
+    host: Annotated[
+        str, Meta(description="Address to listen on; the loopback keeps strangers out.")
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        Meta(ge=0, le=65535, description="Port; the next free one is taken if it is in use."),
+    ] = 8008
+    ice_servers: Annotated[
+        tuple[str, ...],
+        Meta(description="STUN/TURN addresses for viewers on other networks; none needed here."),
+    ] = ()
+
+
+class LLM(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who thinks of the answers."""
+
+    engine: Annotated[
+        str, Meta(description="A name from `bunraku engines`, or `module:Class` of your own.")
+    ] = "llama"
+    options: Annotated[
+        dict[str, Any],
+        Meta(description="Keywords of the engine, for instance `model` (a catalogue name or file)"),
+    ] = {}
+    successors: Annotated[
+        tuple[str, ...], Meta(description="Engines tried in turn when the first one fails.")
+    ] = ()
+    temperature: Annotated[
+        float, Meta(ge=0, le=2, description="How adventurous the wording is.")
+    ] = 0.6
+    max_tokens: Annotated[
+        int, Meta(ge=8, le=1024, description="Longest answer, in the model's tokens.")
+    ] = 80
+
+
+class Voices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who speaks."""
+
+    engines: Annotated[
+        dict[str, tuple[str, ...]],
+        Meta(
+            description="Language code (or `*`) to engines in order of preference; "
+            "empty: the character's choice."
+        ),
+    ] = {}
+    options: Annotated[
+        dict[str, dict[str, Any]], Meta(description="Engine name to its keywords.")
+    ] = {}
+    pause_ms: Annotated[int, Meta(ge=0, le=2000, description="Silence between two utterances.")] = (
+        120
+    )
+
+
+class SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One more way on air, beside the stage page."""
+
+    engine: Annotated[str, Meta(description="`file`, `camera`, `device`, or `module:Class`.")]
+    options: Annotated[dict[str, Any], Meta(description="Keywords of the sink.")] = {}
+
+
+class Show(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything a show can be told."""
+
+    character: Annotated[
+        str, Meta(description="Name of a folder in `characters/`, or a path to one.")
+    ] = "kohaku"
+    scene: Annotated[
+        str,
+        Meta(description="A scene of the character, `transparent` or `chroma`; empty: its own."),
+    ] = ""
+    seed: Annotated[int, Meta(description="Seed of the host's idle motion.")] = 7
+    journal: Annotated[
+        str, Meta(description="File that keeps the conversation over restarts; empty: none.")
+    ] = ""
+    video: Video = Video()
+    web: Web = Web()
+    llm: LLM = LLM()
+    voice: Voices = Voices()
+    sinks: Annotated[dict[str, SinkTable], Meta(description="Name to sink.")] = {}
+
+
+def load(path: Path | None) -> Show:
+    """Read `show.toml`.
+
+    Args:
+        path: the file, or None for the defaults.
+
+    Raises:
+        ConfigError: one line with file, key and remedy.
+    """
+    if path is None:
+        return Show()
+    try:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot read it ({error.strerror}); give --config FILE"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    return build(tree, str(path))
+
+
+def build(tree: dict[str, Any], where: str) -> Show:
+    """Make a `Show` of a parsed tree; `where` names it in errors."""
+    _reject_unknown(tree, Show, where, "")
+    try:
+        show = msgspec.convert(tree, Show)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}; see docs/configuration.md") from None
+    if show.video.fps not in FPS:
+        near = min(FPS, key=lambda rate: abs(rate - show.video.fps))
+        raise ConfigError(f"{where}: video.fps = {show.video.fps} is not offered; try {near}")
+    if show.video.width % 2 or show.video.height % 2:
+        raise ConfigError(f"{where}: video.width and video.height must be even numbers")
+    return show
+
+
+def _reject_unknown(tree: dict[str, Any], kind: type[Any], where: str, prefix: str) -> None:
+    fields = get_type_hints(kind)
+    for key, value in tree.items():
+        if key not in fields:
+            near = get_close_matches(key, fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
+            raise ConfigError(f"{where}: unknown key {prefix}{key!r}; {hint}")
+        inner = fields[key]
+        if (
+            isinstance(value, dict)
+            and isinstance(inner, type)
+            and issubclass(inner, msgspec.Struct)
+        ):
+            _reject_unknown(value, inner, where, f"{key}.")
+
+
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: `$BUNRAKU_CACHE` or the user's cache."""
+    named = os.environ.get("BUNRAKU_CACHE")
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "bunraku"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "bunraku"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "bunraku"
+
+
+def reference() -> str:
+    """Return `docs/configuration.md`."""
+    lines = [
+        "# Configuration",
+        "",
+        "One file, `show.toml`, given with `--config`. Every key has a default; an unknown key is",
+        "an error that suggests the nearest. This page is generated: `python -m stage.config`.",
+        "",
+    ]
+    for table, kind in (
+        ("", Show),
+        ("video", Video),
+        ("web", Web),
+        ("llm", LLM),
+        ("voice", Voices),
+        ("sinks.NAME", SinkTable),
+    ):
+        lines += [f"## `[{table}]`" if table else "## Top level", "", kind.__doc__ or "", ""]
+        lines += ["| key | default | meaning |", "|---|---|---|"]
+        hints = get_type_hints(kind, include_extras=True)
+        for field in msgspec.structs.fields(kind):
+            hint = hints[field.name]
+            if get_origin(hint) is not Annotated:
+                continue
+            meta = next(m for m in get_args(hint) if isinstance(m, Meta))
+            default = field.default
+            if default is msgspec.NODEFAULT and field.default_factory is not msgspec.NODEFAULT:
+                default = field.default_factory()
+            shown = "required" if default is msgspec.NODEFAULT else f"`{_toml(default)}`"
+            lines.append(f"| `{field.name}` | {shown} | {meta.description} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

@@ -1,0 +1,305 @@
+"""What crosses between house, body and mind: small typed messages, msgpack, versioned.
+
+Every child says `Hello` first; a child of another version is refused. Sound crosses as float32
+bytes inside `Say` (a 200 ms piece is 38 kB); pictures never cross.
+"""
+
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+
+from voice.speech import AudioChunk, PhonemeSpan, WordSpan
+
+WIRE_VERSION = 1
+"""Raised with every change of a message."""
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=True):
+    pass
+
+
+class Hello(_Message):
+    """A child's first message."""
+
+    role: str
+    version: int = WIRE_VERSION
+
+
+class Ready(_Message):
+    """A child can work: the body has drawn its first frame, the mind can answer."""
+
+    role: str
+    took_s: float
+    detail: str = ""
+
+
+class Quit(_Message):
+    """Finish and end."""
+
+
+class Note(_Message):
+    """One line for the status and the log."""
+
+    role: str
+    level: str
+    text: str
+
+
+# To the body ------------------------------------------------------------------------------------
+
+
+class Say(_Message):
+    """A piece of timed speech (`AudioChunk`)."""
+
+    turn: int
+    utterance: int
+    start: int
+    samples: bytes
+    phonemes: tuple[tuple[str, int, int, int, bool], ...] = ()
+    words: tuple[tuple[int, int, int, int], ...] = ()
+    text: str = ""
+    language: str = "en"
+    cues: tuple[tuple[str, int], ...] = ()
+    final: bool = False
+    last: bool = False
+
+
+class Cancel(_Message):
+    """Everything of this turn and the ones before it falls silent."""
+
+    turn: int
+    reason: str
+    after_utterance: bool = False
+
+
+class Play(_Message):
+    """A cue (expression or gesture) now."""
+
+    cue: str
+
+
+class Attend(_Message):
+    """Look at something for a while."""
+
+    target: str
+    hold_s: float
+
+
+class Mood(_Message):
+    """What the host is doing: idle, listening, thinking or speaking."""
+
+    state: str
+
+
+class Offer(_Message):
+    """A viewer's WebRTC offer."""
+
+    viewer: str
+    sdp: str
+    kind: str
+
+
+class SinkAdd(_Message):
+    """Put one more sink on air."""
+
+    name: str
+    engine: str
+    options: dict[str, Any]
+
+
+class SinkRemove(_Message):
+    """Take a sink off the air, finishing it cleanly."""
+
+    name: str
+
+
+# From the body ----------------------------------------------------------------------------------
+
+
+class Answer(_Message):
+    """The body's WebRTC answer; `error` is empty when it worked."""
+
+    viewer: str
+    sdp: str
+    kind: str
+    error: str = ""
+
+
+class Started(_Message):
+    """An utterance's first sample has its place in time."""
+
+    turn: int
+    utterance: int
+    pts: int
+    monotonic_ns: int
+    text: str
+    words: tuple[tuple[int, int, int, int], ...]
+    language: str
+
+
+class Words(_Message):
+    """More caption words of an utterance that is already being spoken."""
+
+    turn: int
+    utterance: int
+    words: tuple[tuple[int, int, int, int], ...]
+
+
+class Heard(_Message):
+    """How far an utterance has been heard."""
+
+    turn: int
+    utterance: int
+    ticks: int
+    finished: bool
+    cancelled: bool = False
+
+
+class Pulse(_Message):
+    """The body's clock and counters, about ten times a second."""
+
+    pts: int
+    monotonic_ns: int
+    ahead: int
+    frames: int
+    late: int
+    dropped: int
+    underruns: int
+    draw_ms: float
+    cpu: float
+    sinks: tuple[tuple[str, str, int, int, str], ...] = ()
+
+
+# To and from the mind ---------------------------------------------------------------------------
+
+
+class Line(_Message):
+    """An audience message on its way to the mind."""
+
+    id: str
+    source: str
+    author: str
+    text: str
+    received_at: float
+    priority: int = 0
+
+
+class Chosen(_Message):
+    """The mind answers this line now."""
+
+    id: str
+    turn: int
+    author: str
+    text: str
+
+
+class Reply(_Message):
+    """An utterance as text, as soon as it is decided (before it is heard)."""
+
+    turn: int
+    utterance: int
+    text: str
+    final: bool
+
+
+class Done(_Message):
+    """A turn is over; its time marks in `time.monotonic()` seconds by name."""
+
+    turn: int
+    marks: dict[str, float]
+    heard: str = ""
+
+
+class Remember(_Message):
+    """History to restore after a restart, or a line of it to keep: one JSON object a line."""
+
+    lines: tuple[str, ...]
+
+
+Message: TypeAlias = (
+    Hello | Ready | Quit | Note | Say | Cancel | Play | Attend | Mood | Offer | SinkAdd | SinkRemove
+    | Answer | Started | Words | Heard | Pulse | Line | Chosen | Reply | Done | Remember
+)  # fmt: skip
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+
+
+def encode(message: Message) -> bytes:
+    """Return `message` as bytes."""
+    return _encoder.encode(message)
+
+
+def decode(packet: bytes) -> Message:
+    """Return the message in `packet`.
+
+    Raises:
+        msgspec.ValidationError: not a message of this version.
+    """
+    return _decoder.decode(packet)
+
+
+def say(chunk: AudioChunk, **about: Any) -> Say:
+    """Return `chunk` as a message; `about` adds text, language, cues and last."""
+    return Say(
+        turn=chunk.turn_id,
+        utterance=chunk.utterance,
+        start=chunk.start,
+        samples=np.ascontiguousarray(chunk.samples, np.float32).tobytes(),
+        phonemes=tuple((p.phoneme, p.start, p.stop, p.stress, p.estimated) for p in chunk.phonemes),
+        words=tuple((w.start_char, w.stop_char, w.start, w.stop) for w in chunk.words),
+        final=chunk.final,
+        **about,
+    )
+
+
+def chunk(message: Say) -> AudioChunk:
+    """Return the `AudioChunk` in `message`."""
+    return AudioChunk(
+        turn_id=message.turn,
+        utterance=message.utterance,
+        start=message.start,
+        samples=np.frombuffer(message.samples, np.float32),
+        phonemes=tuple(PhonemeSpan(*p) for p in message.phonemes),
+        words=tuple(WordSpan(*w) for w in message.words),
+        final=message.final,
+    )
+
+
+class Link:
+    """A child's end of its pipe to the house. `send` may be called from any thread."""
+
+    def __init__(self, connection: Connection) -> None:
+        import threading
+
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        """Send; when the house is gone the child ends, since nobody could stop it otherwise."""
+        try:
+            with self._lock:
+                self._connection.send_bytes(encode(message))
+        except (BrokenPipeError, OSError):
+            raise SystemExit(0) from None
+
+    def poll(self, wait_s: float = 0.0) -> Message | None:
+        """Return the next message, or None when none came within `wait_s` seconds."""
+        try:
+            if not self._connection.poll(wait_s):
+                return None
+            return decode(self._connection.recv_bytes())
+        except (EOFError, OSError):
+            return Quit()
+
+    def listen(self, deliver: Callable[[Message], None]) -> None:
+        """Call `deliver` for each message until the house is gone. Blocks its thread."""
+        while True:
+            message = self.poll(3600.0)
+            if message is not None:
+                deliver(message)
+            if isinstance(message, Quit):
+                return
