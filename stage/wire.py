@@ -21,14 +21,14 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, array_like=T
     pass
 
 
-class Hello(_Message):
+class Hello(_Message, frozen=True):
     """A child's first message."""
 
     role: str
     version: int = WIRE_VERSION
 
 
-class Ready(_Message):
+class Ready(_Message, frozen=True):
     """A child can work: the body has drawn its first frame, the mind can answer."""
 
     role: str
@@ -36,11 +36,11 @@ class Ready(_Message):
     detail: str = ""
 
 
-class Quit(_Message):
+class Quit(_Message, frozen=True):
     """Finish and end."""
 
 
-class Note(_Message):
+class Note(_Message, frozen=True):
     """One line for the status and the log."""
 
     role: str
@@ -51,7 +51,7 @@ class Note(_Message):
 # To the body ------------------------------------------------------------------------------------
 
 
-class Say(_Message):
+class Say(_Message, frozen=True):
     """A piece of timed speech (`AudioChunk`)."""
 
     turn: int
@@ -67,7 +67,7 @@ class Say(_Message):
     last: bool = False
 
 
-class Cancel(_Message):
+class Cancel(_Message, frozen=True):
     """Everything of this turn and the ones before it falls silent."""
 
     turn: int
@@ -75,26 +75,26 @@ class Cancel(_Message):
     after_utterance: bool = False
 
 
-class Play(_Message):
+class Play(_Message, frozen=True):
     """A cue (expression or gesture) now."""
 
     cue: str
 
 
-class Attend(_Message):
+class Attend(_Message, frozen=True):
     """Look at something for a while."""
 
     target: str
     hold_s: float
 
 
-class Mood(_Message):
+class Mood(_Message, frozen=True):
     """What the host is doing: idle, listening, thinking or speaking."""
 
     state: str
 
 
-class Offer(_Message):
+class Offer(_Message, frozen=True):
     """A viewer's WebRTC offer."""
 
     viewer: str
@@ -102,7 +102,7 @@ class Offer(_Message):
     kind: str
 
 
-class SinkAdd(_Message):
+class SinkAdd(_Message, frozen=True):
     """Put one more sink on air."""
 
     name: str
@@ -110,7 +110,7 @@ class SinkAdd(_Message):
     options: dict[str, Any]
 
 
-class SinkRemove(_Message):
+class SinkRemove(_Message, frozen=True):
     """Take a sink off the air, finishing it cleanly."""
 
     name: str
@@ -119,7 +119,7 @@ class SinkRemove(_Message):
 # From the body ----------------------------------------------------------------------------------
 
 
-class Answer(_Message):
+class Answer(_Message, frozen=True):
     """The body's WebRTC answer; `error` is empty when it worked."""
 
     viewer: str
@@ -128,7 +128,7 @@ class Answer(_Message):
     error: str = ""
 
 
-class Started(_Message):
+class Started(_Message, frozen=True):
     """An utterance's first sample has its place in time."""
 
     turn: int
@@ -140,7 +140,7 @@ class Started(_Message):
     language: str
 
 
-class Words(_Message):
+class Words(_Message, frozen=True):
     """More caption words of an utterance that is already being spoken."""
 
     turn: int
@@ -148,7 +148,7 @@ class Words(_Message):
     words: tuple[tuple[int, int, int, int], ...]
 
 
-class Heard(_Message):
+class Heard(_Message, frozen=True):
     """How far an utterance has been heard."""
 
     turn: int
@@ -158,7 +158,7 @@ class Heard(_Message):
     cancelled: bool = False
 
 
-class Pulse(_Message):
+class Pulse(_Message, frozen=True):
     """The body's clock and counters, about ten times a second."""
 
     pts: int
@@ -176,7 +176,7 @@ class Pulse(_Message):
 # To and from the mind ---------------------------------------------------------------------------
 
 
-class Line(_Message):
+class Line(_Message, frozen=True):
     """An audience message on its way to the mind."""
 
     id: str
@@ -187,7 +187,7 @@ class Line(_Message):
     priority: int = 0
 
 
-class Chosen(_Message):
+class Chosen(_Message, frozen=True):
     """The mind answers this line now."""
 
     id: str
@@ -196,7 +196,7 @@ class Chosen(_Message):
     text: str
 
 
-class Reply(_Message):
+class Reply(_Message, frozen=True):
     """An utterance as text, as soon as it is decided (before it is heard)."""
 
     turn: int
@@ -205,7 +205,7 @@ class Reply(_Message):
     final: bool
 
 
-class Done(_Message):
+class Done(_Message, frozen=True):
     """A turn is over; its time marks in `time.monotonic()` seconds by name."""
 
     turn: int
@@ -213,7 +213,7 @@ class Done(_Message):
     heard: str = ""
 
 
-class Remember(_Message):
+class Remember(_Message, frozen=True):
     """History to restore after a restart, or a line of it to keep: one JSON object a line."""
 
     lines: tuple[str, ...]
