@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 COMMANDS = {
     "live": "run a show: the host on the stage page, answering chat",
@@ -15,6 +16,11 @@ COMMANDS = {
     "bench": "measure every figure we claim, beside its target",
 }
 """Name -> one line of help, in the order of `bunraku --help`."""
+
+
+_CLOSING = """\
+Start with `bunraku live`, or `bunraku say "Hello!" -o hello.mp4`.
+`bunraku COMMAND --help` explains one."""
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -29,8 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=_Help,
         usage="bunraku COMMAND [options]",
         description="An open stage for virtual hosts.",
-        epilog=f'commands:\n{lines}\n\nStart with `bunraku live`, or `bunraku say "Hello!" -o hello.mp4`.'
-        "\n`bunraku COMMAND --help` explains one.",
+        epilog=f"commands:\n{lines}\n\n{_CLOSING}",
     )
 
 
@@ -42,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     if arguments[0] in ("-V", "--version"):
-        import importlib.metadata
-
-        print("bunraku", importlib.metadata.version("bunraku"))
+        print("bunraku", metadata.version("bunraku"))
         return 0
     name = arguments[0]
     if name not in COMMANDS:

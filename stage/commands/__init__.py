@@ -1,4 +1,4 @@
-"""One file a command: `add(parsers)` describes it, `run(arguments)` does it and returns the exit code.
+"""One file a command: `add(parser)` describes it, `run(arguments)` does it, returns the exit code.
 
 A module is imported only when its command is asked for, so that `bunraku --help` is instant.
 """
