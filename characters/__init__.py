@@ -1,0 +1,1 @@
+"""Hosts, one folder each: data only, with its licence."""

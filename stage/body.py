@@ -1,0 +1,360 @@
+"""The body: media clock, audio mix, pose, drawing and every sink.
+
+Runs on: its own process; `main` is its render thread. One step a frame: take messages, mix the
+sound up to a little after the frame, draw the pose of the frame's own instant, hand both to the
+sinks. It never waits for the mind. Offline (`bunraku say`) the same `Body` is stepped on a
+virtual clock as fast as it goes.
+"""
+
+import gc
+import os
+import resource
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar.performer import Performer
+from dialogue import plugins
+from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
+from render.air import Air
+from render.clock import MonotonicClock
+from render.contracts import Renderer
+from render.convert import to_i420
+from render.frames import VideoFrame
+from render.pacing import Pacer
+from render.playout import Playout
+from stage import folders, wire
+from stage.config import Show
+
+AUDIO_LEAD: Ticks = 40 * TICKS_PER_MS
+"""Sound is mixed this far past the frame being drawn, so that one slow frame is not heard."""
+
+PULSE_TICKS: Ticks = TICKS_PER_S // 10
+"""How often the body tells its clock and counters."""
+
+
+class Body:
+    """Draws and mixes one frame at a time. Knows no process and no clock."""
+
+    def __init__(
+        self,
+        renderer: Renderer,
+        performer: Performer,
+        air: Air,
+        *,
+        width: int,
+        height: int,
+        fps: int,
+        pause_ms: int,
+        tell: Callable[[wire.Message], None],
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            renderer: draws `width` x `height` pictures.
+            performer: moves the host.
+            air: where pictures and sound go.
+            width: picture width in pixels.
+            height: picture height in pixels.
+            fps: frames a second; divides 48000.
+            pause_ms: silence between utterances.
+            tell: takes the body's messages.
+        """
+        self.playout = Playout(pause_ticks=pause_ms * TICKS_PER_MS)
+        self.performer = performer
+        self.renderer = renderer
+        self.air = air
+        self.frame_ticks: Ticks = TICKS_PER_S // fps
+        self.draw_ms: deque[float] = deque(maxlen=300)
+        self.frames = 0
+        self._tell = tell
+        self._mixed: Ticks = 0
+        self._pixels = np.zeros((height, width, 4), np.uint8)
+        self._i420 = np.zeros((height * 3 // 2, width), np.uint8)
+        self._about: dict[tuple[int, int], wire.Say] = {}
+        self._cues: dict[tuple[int, int], list[tuple[Ticks, str]]] = {}
+        self._words: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
+        self._origins: dict[tuple[int, int], Ticks] = {}
+        self._talking = False
+
+    def start_at(self, pts: Ticks) -> None:
+        """Begin the sound at `pts`: called once before the first step."""
+        self._mixed = pts
+
+    def receive(self, message: wire.Message, pts: Ticks) -> None:
+        """Take one message at stage time `pts`."""
+        match message:
+            case wire.Say():
+                self._say(message)
+            case wire.Cancel():
+                self._cancel(message, pts)
+            case wire.Play():
+                self.performer.cue(message.cue, pts)
+            case wire.Attend():
+                self.performer.attend(message.target, pts, message.hold_s)
+            case wire.Mood():
+                self.performer.state(message.state, pts)
+            case wire.SinkAdd():
+                try:
+                    self.air.add(message.name, lambda: make_sink(message.engine, message.options))
+                except plugins.EngineUnavailable as error:
+                    self._tell(wire.Note(role="body", level="error", text=str(error)))
+            case wire.SinkRemove():
+                self.air.remove(message.name)
+
+    def step(self, pts: Ticks) -> None:
+        """Mix and draw the frame at `pts` and hand it to the sinks."""
+        until = pts + self.frame_ticks + AUDIO_LEAD
+        if until > self._mixed:
+            samples = self.playout.mix(self._mixed, until - self._mixed)
+            self._events()
+            self.air.audio(self._mixed, samples)
+            self._mixed = until
+        self._perform(pts)
+        begun = time.perf_counter()
+        pose = self.performer.pose(pts)
+        self.renderer.draw(pose, self._pixels)
+        to_i420(self._pixels, self._i420)
+        self.draw_ms.append((time.perf_counter() - begun) * 1e3)
+        self.air.video(VideoFrame(pts, pts // self.frame_ticks, self._pixels, self._i420))
+        self.frames += 1
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing is left to say and the last sound has been drawn."""
+        return not self._about and not self._talking
+
+    def _say(self, message: wire.Say) -> None:
+        key = (message.turn, message.utterance)
+        chunk = wire.chunk(message)
+        if not self.playout.push(chunk):
+            return  # stale: its turn was cancelled
+        if key not in self._about:
+            self._about[key] = message
+            self._words[key] = []
+            self._cues[key] = []
+        self._words[key].extend(message.words)
+        origin = self._origins.get(key)
+        if origin is not None and message.words:
+            self._tell(wire.Words(turn=key[0], utterance=key[1], words=message.words))
+        self.performer.speech(
+            message.turn, message.utterance, origin, chunk.phonemes, chunk.samples, chunk.start
+        )
+
+    def _events(self) -> None:
+        """Pass on what mixing has decided: starts, shifts, ends."""
+        for event in self.playout.events():
+            key = (event.turn_id, event.utterance)
+            about = self._about.get(key)
+            if event.kind == "started" and about is not None:
+                self._origins[key] = event.pts
+                self.performer.shift(*key, event.pts)
+                if not self._talking:
+                    self._talking = True
+                    self.performer.state("speaking", event.pts)
+                words = tuple(self._words[key])
+                self._cues[key] = _place_cues(about, words, event.pts)
+                lead_ns = (event.pts - self._now()) * 1_000_000 // TICKS_PER_MS
+                self._tell(
+                    wire.Started(
+                        turn=key[0], utterance=key[1], pts=event.pts,
+                        monotonic_ns=time.monotonic_ns() + lead_ns,
+                        text=about.text, words=words, language=about.language,
+                    )
+                )  # fmt: skip
+            elif event.kind == "shifted":
+                self._origins[key] = event.pts
+                self.performer.shift(*key, event.pts)
+            elif event.kind == "finished":
+                self._end(key, event.heard, cancelled=False)
+
+    def _now(self) -> Ticks:
+        return self._mixed
+
+    def _end(self, key: tuple[int, int], heard: Ticks, *, cancelled: bool) -> None:
+        about = self._about.pop(key, None)
+        self._words.pop(key, None)
+        origin = self._origins.pop(key, None)
+        self._tell(
+            wire.Heard(
+                turn=key[0], utterance=key[1], ticks=heard, finished=True, cancelled=cancelled
+            )
+        )
+        if (about is not None and about.last) or not self._about:
+            self._talking = False
+            if origin is not None:
+                self.performer.state("idle", self._mixed)
+
+    def _cancel(self, message: wire.Cancel, pts: Ticks) -> None:
+        if message.after_utterance:
+            self.playout.cancel_after_utterance(message.turn)
+            return
+        heard = self.playout.cancel(message.turn)
+        self.performer.cancel(max(pts, self._mixed))
+        self._cues.clear()
+        for key in [k for k in self._about if k[0] <= message.turn]:
+            position = heard.ticks if heard is not None and key == heard.key else 0
+            self._end(key, position, cancelled=True)
+        self._talking = False
+
+    def _perform(self, pts: Ticks) -> None:
+        for key, cues in list(self._cues.items()):
+            while cues and cues[0][0] <= pts + self.frame_ticks:
+                at, name = cues.pop(0)
+                self.performer.cue(name, max(at, pts))
+            if not cues and key not in self._about:
+                del self._cues[key]
+
+
+def _place_cues(
+    about: wire.Say, words: tuple[tuple[int, int, int, int], ...], origin: Ticks
+) -> list[tuple[Ticks, str]]:
+    """Return stage times of the cues: each stands before the word that follows it in the text."""
+    placed = []
+    for name, at_char in about.cues:
+        after = [w for w in words if w[0] >= at_char]
+        placed.append((origin + (after[0][2] if after else 0), name))
+    return sorted(placed)
+
+
+def make_sink(engine: str, options: dict[str, Any]) -> Any:
+    """Make a sink; paths in the table are paths."""
+    table = {key: Path(v) if key == "path" else v for key, v in options.items()}
+    return plugins.create("sink", engine, table)
+
+
+def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Body:
+    """Load the character of `show` and return a body for it.
+
+    Raises:
+        CharacterError: a file of the character is broken.
+    """
+    from dialogue.character import load_character
+
+    folder = folders.character(show.character)
+    character = load_character(folder)
+    video = show.video
+    maker = plugins.load("renderer", character.renderer)
+    renderer: Renderer = maker(
+        folder, width=video.width, height=video.height, scene=show.scene or character.scene
+    )
+    motions = folder / "motions"
+    performer = Performer(
+        renderer.table,
+        seed=show.seed,
+        motions=motions if motions.is_dir() else None,
+        temperament=character.temperament,
+    )
+    return Body(
+        renderer, performer, air,
+        width=video.width, height=video.height, fps=video.fps,
+        pause_ms=show.voice.pause_ms, tell=tell,
+    )  # fmt: skip
+
+
+def main(connection: Connection, show: Show) -> None:
+    """Run the body until the house says `Quit` or is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the house decides when to end
+    born = time.monotonic()
+    link = wire.Link(connection)
+    link.send(wire.Hello(role="body"))
+    try:
+        _run(link, show, born)
+    except SystemExit:
+        raise
+    except Exception as error:
+        link.send(wire.Note(role="body", level="error", text=f"{type(error).__name__}: {error}"))
+        if os.environ.get("BUNRAKU_DEBUG"):
+            raise
+        sys.exit(1)
+
+
+def _run(link: wire.Link, show: Show, born: float) -> None:
+    from render.sinks.webrtc import WebRTCSink
+
+    air = Air(width=show.video.width, height=show.video.height, fps=show.video.fps)
+    body = make_body(show, air, link.send)
+    viewers = WebRTCSink(ice_servers=show.web.ice_servers)
+    air.add("page", lambda: viewers)
+    clock = MonotonicClock()
+    pacer = Pacer(clock, show.video.fps)
+    body.start_at(pacer.peek())
+    gc.collect()
+    gc.freeze()  # what was loaded stays: collections need not walk it again
+    last_pulse: Ticks = -PULSE_TICKS
+    cpu = _Cpu()
+    announced = False
+    while True:
+        while True:
+            wait_s = max(0.0, (pacer.peek() - clock.now()) / TICKS_PER_S)
+            message = link.poll(wait_s)
+            if isinstance(message, wire.Quit):
+                air.close()
+                return
+            if isinstance(message, wire.Offer):
+                _answer(link, viewers, message)
+            elif message is not None:
+                body.receive(message, pacer.peek())
+            elif pacer.peek() <= clock.now():
+                break
+        pts = pacer.next()
+        body.step(pts)
+        if not announced:
+            announced = True
+            link.send(wire.Ready(role="body", took_s=time.monotonic() - born))
+        if pts - last_pulse >= PULSE_TICKS:
+            last_pulse = pts
+            link.send(_pulse(body, pacer, clock, cpu.read()))
+
+
+def _answer(link: wire.Link, viewers: Any, offer: wire.Offer) -> None:
+    """Let the WebRTC sink answer on its own thread, so that drawing goes on."""
+
+    def done(sdp: str, kind: str, error: str) -> None:
+        link.send(wire.Answer(viewer=offer.viewer, sdp=sdp, kind=kind, error=error))
+
+    viewers.answer_soon(offer.sdp, offer.kind, done)
+
+
+class _Cpu:
+    """This process's CPU use, in cores, between two readings."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+        self._used = self._now()
+
+    @staticmethod
+    def _now() -> float:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return usage.ru_utime + usage.ru_stime
+
+    def read(self) -> float:
+        at, used = time.monotonic(), self._now()
+        share = (used - self._used) / max(at - self._at, 1e-6)
+        self._at, self._used = at, used
+        return share
+
+
+def _pulse(body: Body, pacer: Pacer, clock: MonotonicClock, cpu: float) -> wire.Pulse:
+    recent = sorted(body.draw_ms)
+    return wire.Pulse(
+        pts=clock.now(),
+        monotonic_ns=time.monotonic_ns(),
+        ahead=body.playout.ahead(),
+        frames=body.frames,
+        late=pacer.late,
+        dropped=pacer.dropped,
+        underruns=body.playout.underruns,
+        draw_ms=recent[len(recent) // 2] if recent else 0.0,
+        cpu=cpu,
+        sinks=tuple(
+            (s.name, s.state, s.sent, s.dropped, s.error) for s in body.air.status()
+        ),
+    )
