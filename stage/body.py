@@ -8,7 +8,6 @@ virtual clock as fast as it goes.
 
 import gc
 import os
-import resource
 import signal
 import sys
 import time
@@ -328,15 +327,11 @@ class _Cpu:
 
     def __init__(self) -> None:
         self._at = time.monotonic()
-        self._used = self._now()
-
-    @staticmethod
-    def _now() -> float:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        return usage.ru_utime + usage.ru_stime
+        self._used = time.process_time()
 
     def read(self) -> float:
-        at, used = time.monotonic(), self._now()
+        """Return the mean since the last reading."""
+        at, used = time.monotonic(), time.process_time()
         share = (used - self._used) / max(at - self._at, 1e-6)
         self._at, self._used = at, used
         return share
@@ -354,7 +349,5 @@ def _pulse(body: Body, pacer: Pacer, clock: MonotonicClock, cpu: float) -> wire.
         underruns=body.playout.underruns,
         draw_ms=recent[len(recent) // 2] if recent else 0.0,
         cpu=cpu,
-        sinks=tuple(
-            (s.name, s.state, s.sent, s.dropped, s.error) for s in body.air.status()
-        ),
+        sinks=tuple((s.name, s.state, s.sent, s.dropped, s.error) for s in body.air.status()),
     )

@@ -124,9 +124,7 @@ class Child:
         if process is None:
             return
         self.send(wire.Quit())
-        end = time.monotonic() + wait_s
-        while process.is_alive() and time.monotonic() < end:
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(process.join, wait_s)
         self.kill()
         await asyncio.to_thread(process.join, 2.0)
 
@@ -163,7 +161,9 @@ class Child:
         cause = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         if lived_s > YOUNG_S or self._falls == 1:
             wait_s = 0.0
-        self._lost(f"{self.role} ended ({cause}); restarting" + (f" in {wait_s:g} s" * (wait_s > 0)))
+        self._lost(
+            f"{self.role} ended ({cause}); restarting" + (f" in {wait_s:g} s" * (wait_s > 0))
+        )
         self._restart = self._loop.call_later(wait_s, self.start)
 
     def _read(self, pipe: Connection, outbox: "queue.Queue[bytes | None]", generation: int) -> None:
@@ -179,7 +179,9 @@ class Child:
         except RuntimeError:
             pass  # the house has closed its loop
 
-    def _write(self, pipe: Connection, outbox: "queue.Queue[bytes | None]", generation: int) -> None:
+    def _write(
+        self, pipe: Connection, outbox: "queue.Queue[bytes | None]", generation: int
+    ) -> None:
         try:
             while (packet := outbox.get()) is not None:
                 pipe.send_bytes(packet)

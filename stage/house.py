@@ -218,10 +218,12 @@ class House:
             case wire.Remember():
                 self._history.extend(message.lines)
                 self._keep(message.lines)
+            case wire.Note(level="beat"):
+                pass
+            case wire.Note(level="status"):
+                self._tell_status(message.text)
             case wire.Note():
                 self._say(f"{message.role}: {message.text}")
-                if message.level == "status":
-                    self._tell_status(message.text)
 
     def _keep(self, lines: tuple[str, ...]) -> None:
         if self._journal is None:
@@ -230,7 +232,9 @@ class House:
             with self._journal.open("a", encoding="utf-8") as file:
                 file.writelines(line + "\n" for line in lines)
         except OSError as error:
-            self._say(f"house: cannot write the journal {self._journal} ({error.strerror}); going on")
+            self._say(
+                f"house: cannot write the journal {self._journal} ({error.strerror}); going on"
+            )
             self._journal = None
 
     def _body_lost(self, why: str) -> None:

@@ -1,0 +1,84 @@
+"""Makes the engines that a show names: options merged, catalogue names turned into paths."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dialogue import plugins
+from dialogue.character import Character
+from dialogue.engine import LanguageModel
+from stage.config import Show, cache_folder
+from stage.models.store import ModelStore
+from voice.engine import Recogniser, Voice
+from voice.speaker import Speaker
+
+LAST_RESORT = "espeak"
+"""The voice that speaks any language when nothing else can."""
+
+
+def make(kind: str, name: str, table: Mapping[str, Any], store: ModelStore) -> Any:
+    """Make an engine; what it needs from the catalogue is looked up unless `table` names a file.
+
+    Raises:
+        EngineUnavailable: with the remedy.
+        ModelError: a model is missing; says how to fetch it.
+    """
+    engine = plugins.load(kind, name)
+    options = dict(table)
+    for key, entry in getattr(engine, "needs", {}).items():
+        options[key] = store.resolve(options.get(key, entry))
+    if "cache" in plugins.options(engine):
+        options.setdefault("cache", cache_folder() / "derived")
+    return plugins.create(kind, name, options)
+
+
+def make_models(show: Show) -> list[LanguageModel]:
+    """Make the language model and its successors; only the first one must work.
+
+    Raises:
+        EngineUnavailable: the first engine cannot be made here.
+    """
+    store = ModelStore()
+    made: list[LanguageModel] = [make("llm", show.llm.engine, show.llm.options, store)]
+    for name in show.llm.successors:
+        made.append(make("llm", name, {}, store))
+    return made
+
+
+def make_speaker(show: Show, character: Character) -> Speaker:
+    """Make the voices that `show` or the character names, for all their languages.
+
+    Engines that cannot be made are left out as long as each language has one that can; the
+    system's `espeak-ng` is added last where it is installed.
+
+    Raises:
+        EngineUnavailable: a language is left without any voice; names the reasons.
+    """
+    store = ModelStore()
+    order = {**character.voice_order(), **show.voice.engines}
+    made: dict[str, Voice] = {}
+    reasons: dict[str, str] = {}
+    plan: dict[str, list[Voice]] = {}
+    for language, names in order.items():
+        voices = []
+        for name in (*names, LAST_RESORT):
+            if name not in made and name not in reasons:
+                table = {**character.voice_options(name), **show.voice.options.get(name, {})}
+                try:
+                    made[name] = make("tts", name, table, store)
+                except (plugins.EngineUnavailable, RuntimeError) as error:
+                    reasons[name] = str(error)
+            if name in made and made[name] not in voices:
+                voices.append(made[name])
+        if not voices:
+            why = "; ".join(reasons[name] for name in (*names, LAST_RESORT))
+            raise plugins.EngineUnavailable(f"no voice for language {language!r}: {why}")
+        plan[language] = voices
+    return Speaker(plan)
+
+
+def make_recogniser(
+    engine: str = "whisper", options: Mapping[str, Any] | None = None
+) -> Recogniser:
+    """Make the recogniser."""
+    recogniser: Recogniser = make("asr", engine, options or {}, ModelStore())
+    return recogniser
