@@ -1,6 +1,6 @@
 """Makes the engines that a show names: options merged, catalogue names turned into paths."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dialogue import plugins
@@ -44,11 +44,18 @@ def make_models(show: Show) -> list[LanguageModel]:
     return made
 
 
-def make_speaker(show: Show, character: Character) -> Speaker:
+def make_speaker(
+    show: Show, character: Character, languages: Collection[str] | None = None
+) -> Speaker:
     """Make the voices that `show` or the character names, for all their languages.
 
     Engines that cannot be made are left out as long as each language has one that can; the
     system's `espeak-ng` is added last where it is installed.
+
+    Args:
+        show: whose `voice` table overrides the character's choice.
+        character: names voices for its languages.
+        languages: only these are needed; None for all.
 
     Raises:
         EngineUnavailable: a language is left without any voice; names the reasons.
@@ -59,6 +66,8 @@ def make_speaker(show: Show, character: Character) -> Speaker:
     reasons: dict[str, str] = {}
     plan: dict[str, list[Voice]] = {}
     for language, names in order.items():
+        if languages is not None and language not in languages:
+            continue
         voices = []
         for name in (*names, LAST_RESORT):
             if name not in made and name not in reasons:

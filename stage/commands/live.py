@@ -1,0 +1,171 @@
+"""Run a show: the host on the stage page, answering chat.
+
+  bunraku live                                    open the printed address and talk
+  bunraku live --script lines.txt --record show.mp4
+                                                  play timed chat lines and film the show
+  bunraku live --camera                           also feed the virtual camera
+  bunraku live --llm http://localhost:11434/v1 --model llama3.2
+                                                  let your own server think
+
+A script has one line each: `0:05 Mika: Hi!`, `+3 Mika: And you?` (seconds after the line before),
+or `> Mika: ...` (as soon as the answer before has ended).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stage import wire
+from stage.commands.say import settings
+from stage.config import LLM, ConfigError, Show, SinkTable
+
+TAIL_S = 2.0
+"""A scripted show goes on this long after its last answer."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("character", nargs="?", help="name or folder of the host (default: kohaku)")
+    parser.add_argument("--config", type=Path, help="a show.toml")
+    parser.add_argument("--scene", help="scene of the character, `transparent` or `chroma`")
+    parser.add_argument("--size", default="", help="picture size, such as 1280x720 or 1080x1920")
+    parser.add_argument("--fps", type=int, help="24, 25, 30, 50 or 60")
+    parser.add_argument("--port", type=int, help="port of the stage page (default: 8008)")
+    parser.add_argument("--script", type=Path, help="a file of timed chat lines; ends with them")
+    parser.add_argument("--record", type=Path, metavar="FILM.mp4", help="film the show")
+    parser.add_argument("--camera", action="store_true", help="feed the virtual camera")
+    parser.add_argument("--speakers", action="store_true", help="play the sound on this machine")
+    parser.add_argument("--llm", metavar="URL", help="an OpenAI-compatible server, such as .../v1")
+    parser.add_argument("--model", help="the server's model, a catalogue name, or a GGUF file")
+    parser.add_argument("--timings", type=Path, help="write each turn's time marks as JSON lines")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the show until its script or the operator ends it."""
+    show = _show(arguments)
+    lines = None
+    if arguments.script is not None:
+        from stage import script
+
+        lines = script.read(arguments.script)
+    return asyncio.run(_live(show, lines, arguments.timings))
+
+
+def _show(arguments: argparse.Namespace) -> Show:
+    show = settings(arguments)
+    sinks = dict(show.sinks)
+    if arguments.record is not None:
+        if not arguments.record.parent.is_dir():
+            raise ConfigError(f"{arguments.record}: no folder {arguments.record.parent}; make it")
+        sinks["record"] = SinkTable("file", {"path": str(arguments.record.resolve())})
+    if arguments.camera:
+        sinks["camera"] = SinkTable("camera", {})
+    if arguments.speakers:
+        sinks["speakers"] = SinkTable("device", {})
+    llm = show.llm
+    if arguments.llm:
+        if not arguments.model:
+            raise ConfigError("--llm needs --model, the name of a model that the server has")
+        llm = msgspec.structs.replace(
+            llm, engine="openai", options={"base_url": arguments.llm, "model": arguments.model}
+        )
+    elif arguments.model:
+        llm = LLM(engine="llama", options={"model": arguments.model})
+    web = show.web
+    if arguments.port is not None:
+        web = msgspec.structs.replace(web, port=arguments.port)
+    return msgspec.structs.replace(show, sinks=sinks, llm=llm, web=web)
+
+
+async def _live(show: Show, lines: list[Any] | None, timings: Path | None) -> int:
+    from dialogue.character import load_character
+    from stage import folders
+    from stage.house import House
+
+    character = load_character(folders.character(show.character))
+    begun = time.monotonic()
+    marks: list[dict[str, Any]] = []
+    chosen: dict[int, wire.Chosen] = {}
+
+    def watch(message: wire.Message) -> None:
+        match message:
+            case wire.Chosen():
+                chosen[message.turn] = message
+            case wire.Done():
+                line = chosen.pop(message.turn, None)
+                marks.append(
+                    {
+                        "turn": message.turn,
+                        "author": line.author if line else "",
+                        "text": line.text if line else "",
+                        "heard": message.heard,
+                        "marks": message.marks,
+                    }
+                )
+                if lines is not None:
+                    name = f"{line.author}: {line.text}" if line else ""
+                    _print(f"  {name}\n    {character.display_name}: {message.heard}")
+
+    house = House(show, title=character.display_name, theme=character.theme, watch=watch)
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt serves
+            loop.add_signal_handler(number, over.set)
+    await house.start()
+    try:
+        _print(f"{character.display_name} is on {house.address}   (Ctrl+C ends the show)")
+        await _first(house.ready("body"), over)
+        _print(f"on air after {time.monotonic() - begun:.1f} s; waking up ...")
+        await _first(house.ready("mind"), over)
+        if not over.is_set():
+            _print(f"ready to answer after {time.monotonic() - begun:.1f} s")
+        if lines is None:
+            await over.wait()
+        else:
+            await _first(_play(house, lines), over)
+    finally:
+        await house.close()
+        if timings is not None:
+            text = "".join(json.dumps(m, ensure_ascii=False) + "\n" for m in marks)
+            timings.write_text(text, "utf-8")
+    return 0
+
+
+async def _first(work: Any, over: asyncio.Event) -> None:
+    """Wait for `work`, or for the operator who ends the show."""
+    task = asyncio.ensure_future(work)
+    end = asyncio.ensure_future(over.wait())
+    await asyncio.wait((task, end), return_when=asyncio.FIRST_COMPLETED)
+    end.cancel()
+    if not task.done():
+        task.cancel()
+    else:
+        task.result()
+
+
+async def _play(house: Any, lines: list[Any]) -> None:
+    start = asyncio.get_running_loop().time()
+    last: asyncio.Future[wire.Done] | None = None
+    for line in lines:
+        if line.at_s is None:
+            if last is not None:
+                await asyncio.wait((last,))
+        else:
+            await asyncio.sleep(max(0.0, start + line.at_s - asyncio.get_running_loop().time()))
+        _, last = house.line(line.text, author=line.author, source="script")
+    if last is not None:
+        await asyncio.wait((last,))
+    await asyncio.sleep(TAIL_S)
+
+
+def _print(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
