@@ -55,8 +55,8 @@ def read(path: Path) -> list[ScriptLine]:
         match = _LINE.fullmatch(line)
         if match is None:
             raise ConfigError(
-                f"{path}:{number}: not a timed line; write it as `0:05 Name: text`, `+3 Name: text` "
-                "or `> Name: text`"
+                f"{path}:{number}: not a timed line; write it as `0:05 Name: text`, "
+                "`+3 Name: text` or `> Name: text`"
             )
         at_s: float | None
         if match["then"]:

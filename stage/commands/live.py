@@ -56,7 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
         from stage import script
 
         lines = script.read(arguments.script)
-    return asyncio.run(_live(show, lines, arguments.timings))
+    marks: list[dict[str, Any]] = []
+    try:
+        asyncio.run(_live(show, lines, marks))
+    finally:
+        if arguments.timings is not None:
+            text = "".join(json.dumps(m, ensure_ascii=False) + "\n" for m in marks)
+            arguments.timings.write_text(text, "utf-8")
+    return 0
 
 
 def _show(arguments: argparse.Namespace) -> Show:
@@ -85,14 +92,13 @@ def _show(arguments: argparse.Namespace) -> Show:
     return msgspec.structs.replace(show, sinks=sinks, llm=llm, web=web)
 
 
-async def _live(show: Show, lines: list[Any] | None, timings: Path | None) -> int:
+async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]) -> None:
     from dialogue.character import load_character
     from stage import folders
     from stage.house import House
 
     character = load_character(folders.character(show.character))
     begun = time.monotonic()
-    marks: list[dict[str, Any]] = []
     chosen: dict[int, wire.Chosen] = {}
 
     def watch(message: wire.Message) -> None:
@@ -134,10 +140,6 @@ async def _live(show: Show, lines: list[Any] | None, timings: Path | None) -> in
             await _first(_play(house, lines), over)
     finally:
         await house.close()
-        if timings is not None:
-            text = "".join(json.dumps(m, ensure_ascii=False) + "\n" for m in marks)
-            timings.write_text(text, "utf-8")
-    return 0
 
 
 async def _first(work: Any, over: asyncio.Event) -> None:
