@@ -16,7 +16,8 @@ def write(folder: Path, text: str) -> Path:
 def test_times_authors_and_texts_are_read(tmp_path: Path) -> None:
     path = write(
         tmp_path,
-        "# a comment\n\n0:03 Mika: Hi: you!\n1:02.5 小雨：今天怎么样？\n+8 just text\n> ゆき: またね\n",
+        "# a comment\n\n0:03 Mika: Hi: you!\n1:02.5 小雨：今天怎么样？\n"
+        "+8 just text\n> ゆき: またね\n",
     )
     assert script.read(path) == [
         ScriptLine(3.0, "Mika", "Hi: you!"),

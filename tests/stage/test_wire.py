@@ -8,15 +8,17 @@ from stage import wire
 from voice.speech import AudioChunk, PhonemeSpan, WordSpan
 
 
+EXAMPLES = {int: 3, float: 0.5, str: "ü", bytes: b"\0\1", bool: True, tuple[str, ...]: ("a",)}
+
+
 def test_every_message_survives_the_wire() -> None:
     for kind in wire.Message.__args__:
         values = {}
         for field in msgspec.structs.fields(kind):
-            values[field.name] = {
-                int: 3, float: 0.5, str: "ü", bytes: b"\0\1", bool: True, tuple[str, ...]: ("a",),
-            }.get(field.type, field.default if field.default is not msgspec.NODEFAULT else None)  # fmt: skip
-            if values[field.name] is None:
-                values[field.name] = {} if "dict" in str(field.type) else ()
+            value = EXAMPLES.get(field.type, field.default)
+            if value is msgspec.NODEFAULT:
+                value = {"key": 1} if "dict" in str(field.type) else ()
+            values[field.name] = value
         message = kind(**values)
         assert wire.decode(wire.encode(message)) == message
 
