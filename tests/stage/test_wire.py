@@ -7,7 +7,6 @@ import pytest
 from stage import wire
 from voice.speech import AudioChunk, PhonemeSpan, WordSpan
 
-
 EXAMPLES = {int: 3, float: 0.5, str: "ü", bytes: b"\0\1", bool: True, tuple[str, ...]: ("a",)}
 
 
