@@ -1,0 +1,185 @@
+"""Draws shapes of a `Drawing` with Skia from an array of control points."""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import skia
+
+from avatar.puppet.svg import CLOSE, CUBIC, LINE, MOVE, Drawing, Gradient, Points, Shape
+
+_HEADER_BYTES = 16  # of a serialised SkPath: format and rule, then counts of points, conics, verbs
+
+
+class Outline:
+    """A Skia path whose points are replaced without a Python call for each point.
+
+    Skia's own serialised form is kept as a template; new points are written into it and read
+    back at once. Building the path call by call would take longer than drawing it.
+    """
+
+    def __init__(self, shape: Shape, points: Points) -> None:
+        builder = skia.Path()
+        rest = points[shape.start : shape.stop].astype(float).tolist()
+        i = 0
+        for verb in shape.verbs:
+            if verb == MOVE:
+                builder.moveTo(*rest[i])
+            elif verb == LINE:
+                builder.lineTo(*rest[i])
+            elif verb == CUBIC:
+                builder.cubicTo(*rest[i], *rest[i + 1], *rest[i + 2])
+            elif verb == CLOSE:
+                builder.close()
+            i += {MOVE: 1, LINE: 1, CUBIC: 3}.get(verb, 0)
+        rule = skia.PathFillType.kEvenOdd if shape.even_odd else skia.PathFillType.kWinding
+        builder.setFillType(rule)
+        self._bytes = bytearray(bytes(builder.serialize()))
+        count = struct.unpack_from("<I", self._bytes, 4)[0]
+        self._span = slice(shape.start, shape.stop)
+        self._points = np.frombuffer(self._bytes, np.float32, 2 * count, _HEADER_BYTES)
+        # Skia drops nothing and adds nothing here; should a version do so, say it at load time.
+        if count != shape.stop - shape.start or not np.array_equal(
+            self._points.reshape(-1, 2), points[self._span]
+        ):
+            raise RuntimeError("this version of skia stores paths differently; use skia-python 144")
+        self.path = builder
+
+    def place(self, points: Points) -> skia.Path:
+        """Return the path with its part of `points` (those of the whole drawing)."""
+        self._points[:] = points[self._span].reshape(-1)
+        self.path.readFromMemory(self._bytes)
+        return self.path
+
+
+def _matrix(frame: Points) -> skia.Matrix:
+    """Return the map from the unit frame to a gradient's three points."""
+    (ox, oy), (xx, xy), (yx, yy) = frame.astype(float).tolist()
+    made = skia.Matrix()
+    made.setAll(xx - ox, yx - ox, ox, xy - oy, yy - oy, oy, 0, 0, 1)
+    return made
+
+
+def _shader(gradient: Gradient, strength: float) -> skia.Shader:
+    colours = [skia.Color4f(r, g, b, a * strength) for r, g, b, a in gradient.colours]
+    packed = [colour.toColor() for colour in colours]
+    offsets = list(gradient.offsets)
+    if gradient.radial:
+        return skia.GradientShader.MakeRadial(skia.Point(0, 0), 1.0, packed, offsets)
+    ends = [skia.Point(0, 0), skia.Point(1, 0)]
+    return skia.GradientShader.MakeLinear(ends, packed, offsets)
+
+
+class _Stroke:
+    """One fill or line of a shape, ready to draw."""
+
+    def __init__(self, drawing: Drawing, shape: Shape, index: int, outline: Outline) -> None:
+        paint = shape.paints[index]
+        self.outline = outline
+        self.clips = shape.clips
+        self.groups = shape.groups
+        self.paint = skia.Paint(AntiAlias=True, Color4f=skia.Color4f(*paint.colour))
+        self.strength = paint.colour[3]
+        self.frame: slice | None = None
+        if paint.gradient is not None:
+            self.frame = slice(*paint.gradient.frame)
+            self.base = _shader(paint.gradient, paint.colour[3])
+            self.paint.setColor4f(skia.Color4f(0, 0, 0, 1))
+        if paint.stroke_width > 0:
+            self.paint.setStyle(skia.Paint.kStroke_Style)
+            self.paint.setStrokeWidth(paint.stroke_width)
+            if paint.round_line:
+                self.paint.setStrokeCap(skia.Paint.kRound_Cap)
+                self.paint.setStrokeJoin(skia.Paint.kRound_Join)
+
+
+class Brush:
+    """Draws some shapes of a drawing, in order, wherever their points are.
+
+    Args:
+        drawing: the drawing they belong to.
+        shapes: what to draw; hidden shapes are left out.
+    """
+
+    def __init__(self, drawing: Drawing, shapes: Sequence[Shape]) -> None:
+        self._strokes: list[_Stroke] = []
+        self._clips: dict[str, list[Outline]] = {}
+        for shape in shapes:
+            if shape.hidden:
+                continue
+            outline = Outline(shape, drawing.points)
+            for i in range(len(shape.paints)):
+                self._strokes.append(_Stroke(drawing, shape, i, outline))
+            for name in shape.clips:
+                if name not in self._clips:
+                    self._clips[name] = [
+                        Outline(each, drawing.points) for each in drawing.clips[name]
+                    ]
+
+    def __len__(self) -> int:
+        return len(self._strokes)
+
+    def draw(
+        self, canvas: skia.Canvas, points: Points, fade: dict[str, float] | None = None
+    ) -> None:
+        """Draw onto `canvas`, whose matrix maps drawing units to pixels.
+
+        Args:
+            canvas: where to.
+            points: control points of the whole drawing, shape (n, 2).
+            fade: opacity 0..1 of groups by id; others are opaque.
+        """
+        clipped: tuple[str, ...] = ()
+        for stroke in self._strokes:
+            strength = 1.0
+            if fade:
+                for group in stroke.groups:
+                    strength *= fade.get(group, 1.0)
+                if strength < 1 / 512:
+                    continue
+            if stroke.clips != clipped:
+                if clipped:
+                    canvas.restore()
+                clipped = stroke.clips
+                if clipped:
+                    canvas.save()
+                    for name in clipped:
+                        self._clip(canvas, name, points)
+            if stroke.frame is not None:
+                stroke.paint.setShader(
+                    stroke.base.makeWithLocalMatrix(_matrix(points[stroke.frame]))
+                )
+                stroke.paint.setAlphaf(strength)
+            elif fade:
+                stroke.paint.setAlphaf(stroke.strength * strength)
+            canvas.drawPath(stroke.outline.place(points), stroke.paint)
+        if clipped:
+            canvas.restore()
+
+    def _clip(self, canvas: skia.Canvas, name: str, points: Points) -> None:
+        outlines = self._clips[name]
+        path = outlines[0].place(points)
+        if len(outlines) > 1:
+            union = skia.Path(path)
+            for each in outlines[1:]:
+                union.addPath(each.place(points))
+            path = union
+        canvas.clipPath(path, skia.ClipOp.kIntersect, True)
+
+
+def surface(pixels: np.ndarray) -> skia.Surface:
+    """Return a surface that draws into `pixels` (RGBA, premultiplied) without a copy."""
+    height, width = pixels.shape[:2]
+    info = skia.ImageInfo.Make(
+        width, height, skia.kRGBA_8888_ColorType, skia.AlphaType.kPremul_AlphaType
+    )
+    return skia.Surface.MakeRasterDirect(info, pixels, pixels.strides[0])
+
+
+def image(pixels: np.ndarray) -> skia.Image:
+    """Return an image that shows `pixels` (RGBA, premultiplied) as they are now and later."""
+    height, width = pixels.shape[:2]
+    info = skia.ImageInfo.Make(
+        width, height, skia.kRGBA_8888_ColorType, skia.AlphaType.kPremul_AlphaType
+    )
+    return skia.Image.MakeFromRaster(skia.Pixmap(info, pixels, pixels.strides[0]))
