@@ -1,0 +1,599 @@
+"""The vector puppet: a drawing, a rig, and all control points moved at once by a pose.
+
+Runs on: the render thread of the body; not safe for two threads. Coordinates are units of the
+drawing, x to the viewer's right, y down.
+
+Order of motion for a point: alternative drawings (visemes, lids, brows), corners of the mouth,
+slides and turns by parameters, springs, turn of the head as parallax over a curved skull, lean of
+the head, body. All later motions are smooth over the whole plane, so that parts that touch in the
+drawing never part.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from avatar.pose import STANDARD, Parameter, ParameterTable, Pose
+from avatar.puppet.rigfile import (
+    FadeSpec,
+    Keys,
+    LayerSpec,
+    RigFile,
+    SlideSpec,
+    SpringSpec,
+    TurnSpec,
+)
+from avatar.puppet.springs import Springs
+from avatar.puppet.svg import Drawing, Points, Shape, read_svg
+from avatar.rig import CharacterError
+
+_Floats = npt.NDArray[np.float32]
+_Where = slice | npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A top-level layer of the puppet."""
+
+    spec: LayerSpec
+    """Its table in the rig file."""
+    shapes: tuple[Shape, ...]
+    """What is drawn, in order."""
+    lattice: slice
+    """Its mesh in `Puppet.mesh`, row by row; empty for a live layer."""
+    columns: int
+    """Points in a row of the mesh."""
+    rows: int
+    """Rows of the mesh."""
+    origin: tuple[float, float]
+    """First point of the mesh at rest."""
+    cell: tuple[float, float]
+    """Distance between points of the mesh at rest."""
+
+
+def _array(values: npt.ArrayLike) -> _Floats:
+    return np.array(values, np.float32)
+
+
+def _ramp(y: _Floats, start: float, stop: float) -> _Floats:
+    """Return a smooth step from 0 at `start` to 1 at `stop`."""
+    t = np.clip((y - start) / (stop - start), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def _at(keys: Keys, value: float) -> float:
+    """Return the value of a broken line."""
+    return float(np.interp(value, [k for k, _ in keys], [v for _, v in keys]))
+
+
+def _hats(keys: Sequence[float], value: float) -> _Floats:
+    """Return the weights of the keys around `value`; they sum to 1."""
+    weights = np.zeros(len(keys), np.float32)
+    i = int(np.clip(np.searchsorted(keys, value, "right") - 1, 0, len(keys) - 2))
+    t = float(np.clip((value - keys[i]) / (keys[i + 1] - keys[i]), 0, 1))
+    weights[i], weights[i + 1] = 1 - t, t
+    return weights
+
+
+class _Cloud:
+    """A set of points with all that moves them, each looked up once."""
+
+    def __init__(self, puppet: "Puppet", exact: bool) -> None:
+        """Collect points: those of live layers and the meshes, or (`exact`) every drawn point."""
+        drawing, spec = puppet.drawing, puppet.spec
+        self._puppet = puppet
+        self._position: dict[int, int] = {}
+        rest: list[Points] = []
+        indices: list[int] = []
+        spans: dict[str, slice] = {}
+        count = 0
+        for layer in puppet.layers:
+            start = count
+            if layer.spec.live or exact:
+                for index in puppet.indices(layer.shapes):
+                    self._position[index] = count
+                    indices.append(index)
+                    count += 1
+                rest.append(drawing.points[indices[len(indices) - (count - start) :]])
+            else:
+                x = layer.origin[0] + layer.cell[0] * np.arange(layer.columns, dtype=np.float32)
+                y = layer.origin[1] + layer.cell[1] * np.arange(layer.rows, dtype=np.float32)
+                grid = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2).astype(np.float32)
+                rest.append(grid)
+                count += len(grid)
+            spans[layer.spec.name] = slice(start, count)
+        self.spans = spans
+        self.indices = np.array(indices, np.intp)
+        """Places of the drawn points in the drawing's array."""
+        self.drawn = np.array([self._position[i] for i in indices], np.intp)
+        """Places of the same points in this cloud."""
+        self.rest = np.concatenate(rest).astype(np.float32)
+        self._weigh(spans)
+
+        self._keyforms = []
+        for form in puppet.keyforms:
+            where = self._where([int(i) for i in form.indices])
+            if where is not None:
+                self._keyforms.append((form, where))
+        self._mouth = self._group(spec.mouth.group)
+        self._slides = [(s, w) for s in spec.slide if (w := self._groups(s.groups)) is not None]
+        self._turns = [(t, w) for t in spec.turn if (w := self._groups(t.groups)) is not None]
+        self._springs: list[tuple[int, SpringSpec, slice, _Floats]] = []
+        for i, spring in enumerate(spec.spring):
+            axis = np.subtract(spring.tip, spring.root).astype(np.float32)
+            for name in spring.layers:
+                span = spans[name]
+                along = (self.rest[span] - _array(spring.root)) @ axis / float(axis @ axis)
+                give = np.clip((along - spring.start) / (1 - spring.start), 0, 1.15)
+                weight = (give**spring.power * spring.gain).astype(np.float32)
+                self._springs.append((i, spring, span, weight))
+
+    def _weigh(self, spans: dict[str, slice]) -> None:
+        """Work out what of the head's and the body's motion each point takes."""
+        spec = self._puppet.spec
+        x, y = self.rest[:, 0], self.rest[:, 1]
+        self._head = np.zeros((len(self.rest), 1), np.float32)
+        z = np.zeros(len(self.rest), np.float32)
+        centre, radii = _array(spec.head.centre), _array(spec.head.radii)
+        q = ((self.rest - centre) / radii) ** 2 @ _array([1.0, 0.35])
+        for layer in spec.layer:
+            span = spans[layer.name]
+            if isinstance(layer.head, tuple):
+                self._head[span, 0] = 1 - _ramp(y[span], *layer.head)
+            else:
+                self._head[span] = layer.head
+            z[span] = layer.depth + layer.bulge / (1 + q[span])
+        self._depth = z
+        self._from_centre = self.rest - centre
+        body = spec.body
+        height = (body.hip[1] - y) / (body.hip[1] - body.shoulder_y)
+        self._height = np.clip(height, 0, 1.35).astype(np.float32)
+        rise = _ramp(-y, -body.hip[1], -body.shoulder_y)
+        aside = np.abs(x - body.hip[0])
+        chest = np.exp(-(((y - body.shoulder_y - 220) / 260) ** 2))
+        free = 1 - self._head[:, 0]
+        self._breath = np.stack(
+            [(x - body.hip[0]) * 0.011 * chest * free, -body.breath * rise], 1
+        ).astype(np.float32)
+        shrug = _ramp(aside, *body.shrug_from) * _ramp(-y, -body.hip[1], -body.shoulder_y) * free
+        self._shrug = (-body.shrug * shrug).astype(np.float32)
+
+    def _where(self, indices: Sequence[int]) -> _Where | None:
+        """Return the places of drawn points in this cloud; None where it has none of them."""
+        found = [self._position[i] for i in indices if i in self._position]
+        if not found:
+            return None
+        if found == list(range(found[0], found[-1] + 1)):
+            return slice(found[0], found[-1] + 1)
+        return np.array(found, np.intp)
+
+    def _group(self, name: str) -> _Where | None:
+        if name in self.spans:
+            return self.spans[name]
+        return self._where(self._puppet.indices(self._puppet.drawing.group(name)))
+
+    def _groups(self, names: Sequence[str]) -> _Where | None:
+        parts = [w for name in names if (w := self._group(name)) is not None]
+        if len(parts) == 1:
+            return parts[0]
+        if not parts:
+            return None
+        every = np.arange(len(self.rest))
+        return np.concatenate([every[part] for part in parts])
+
+    def moved(self, values: "_Values", tips: npt.NDArray[np.float64]) -> Points:
+        """Return all points under the parameter values and the springs' tips (head space)."""
+        p = self.rest.copy()
+        for form, where in self._keyforms:
+            weights = form.weights(values)
+            if weights.any():
+                p[where] += np.tensordot(weights, form.deltas, 1)
+        self._smile(p, values["ParamMouthForm"])
+        for slide, where in self._slides:
+            share = _at(slide.keys, values[slide.parameter])
+            if share:
+                p[where] += _array(slide.by) * np.float32(share)
+        for turn, where in self._turns:
+            turned = math.radians(_at(turn.keys, values[turn.parameter]))
+            if turned:
+                c, s = math.cos(turned), math.sin(turned)
+                pivot = _array(turn.pivot)
+                p[where] = (p[where] - pivot) @ _array([[c, s], [-s, c]]) + pivot
+        for i, spring, span, weight in self._springs:
+            away = _array(tips[i]) - _array(spring.tip)
+            if spring.sway:
+                p[span] += weight[:, None] * away
+            else:
+                self._bend(p[span], spring, weight, tips[i])
+        return self.carried(p, values)
+
+    @staticmethod
+    def _bend(p: Points, spring: SpringSpec, weight: _Floats, tip: npt.NDArray[np.float64]) -> None:
+        """Bend the points `p` about the root, in place, so that the tip points at `tip`."""
+        rx, ry = spring.root
+        ax, ay = spring.tip[0] - rx, spring.tip[1] - ry
+        bx, by = tip[0] - rx, tip[1] - ry
+        angle = math.atan2(ax * by - ay * bx, ax * bx + ay * by)
+        x, y = p[:, 0] - np.float32(rx), p[:, 1] - np.float32(ry)
+        turn = weight * np.float32(angle)
+        c, s = np.cos(turn), np.sin(turn)
+        # Stretched or squeezed a little along its length by motion along its axis.
+        longer = 1 + weight * np.float32(0.5 * (math.hypot(bx, by) / math.hypot(ax, ay) - 1))
+        p[:, 0] = (x * c - y * s) * longer + np.float32(rx)
+        p[:, 1] = (x * s + y * c) * longer + np.float32(ry)
+
+    def _smile(self, p: Points, form: float) -> None:
+        mouth = self._puppet.spec.mouth
+        if self._mouth is None or form == 0:
+            return
+        part = p[self._mouth]
+        reach = (part[:, 0] - np.float32(mouth.centre[0])) / np.float32(mouth.half_width)
+        # Corners move most; the middle gives way a little, and far lower parts less.
+        lift = np.minimum(reach**2, 1.4) - 0.3
+        deep = np.clip((part[:, 1] - np.float32(mouth.centre[1])) / 60, 0, 1)
+        amount = mouth.smile * form if form > 0 else mouth.frown * form
+        part[:, 1] -= np.float32(amount) * lift * (1 - 0.55 * deep)
+        part[:, 0] += reach * np.float32(mouth.half_width * mouth.widen * form)
+        p[self._mouth] = part
+
+    def carried(self, p: Points, values: "_Values") -> Points:
+        """Return points `p` (one for each of this cloud) carried by head and body; in place."""
+        spec = self._puppet.spec
+        head, body = spec.head, spec.body
+        yaw = math.radians(values["ParamAngleX"] / 30 * head.turn_deg)
+        nod = math.radians(values["ParamAngleY"] / 30 * head.nod_deg)
+        lean = math.radians(values["ParamAngleZ"] * head.lean)
+        if yaw or nod or lean:
+            x = p[:, 0] - np.float32(head.centre[0])
+            y = p[:, 1] - np.float32(head.centre[1])
+            z = self._depth
+            hx = x * np.float32(math.cos(yaw)) + z * np.float32(math.sin(yaw))
+            hy = y * np.float32(math.cos(nod)) - z * np.float32(math.sin(nod))
+            hx += np.float32(head.centre[0] - head.pivot[0])
+            hy += np.float32(head.centre[1] - head.pivot[1])
+            c, s = np.float32(math.cos(lean)), np.float32(math.sin(lean))
+            tx = hx * c - hy * s + np.float32(head.pivot[0])
+            ty = hx * s + hy * c + np.float32(head.pivot[1])
+            weight = self._head[:, 0]
+            p[:, 0] += weight * (tx - p[:, 0])
+            p[:, 1] += weight * (ty - p[:, 1])
+        shift = np.float32(body.shift * values["ParamBodyAngleX"])
+        rise = np.float32(-body.bow * values["ParamBodyAngleY"])
+        p += self._breath * np.float32(values["ParamBreath"])
+        p[:, 0] += self._height * shift
+        p[:, 1] += self._height * rise + self._shrug * np.float32(values["ParamShoulderY"])
+        tilt = math.radians(values["ParamBodyAngleZ"] * body.lean)
+        if tilt:
+            tc, ts = math.cos(tilt), math.sin(tilt)
+            hip = _array(body.hip)
+            p -= hip
+            p[:] = p @ _array([[tc, ts], [-ts, tc]])
+            p += hip
+        return p
+
+
+class _Values:
+    """Parameter values by id."""
+
+    def __init__(self, table: ParameterTable, values: _Floats) -> None:
+        self._index = table.index
+        self._values: list[float] = values.tolist()
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[self._index[name]]
+
+
+class _Keyform:
+    """Alternative drawings of one group as differences from the drawing at rest."""
+
+    def __init__(self, puppet: "Puppet", number: int) -> None:
+        spec = puppet.spec.keyform[number]
+        file = puppet.file
+        self._by = tuple(spec.by)
+        self._axes = spec.axes
+        base = puppet.group(spec.group, "keyform", number)
+        if bool(spec.by) == bool(spec.grid):
+            raise file.fault("keyform", number, "needs either by or grid", "give one of them")
+        if spec.grid:
+            sizes = [len(keys) for _, keys in spec.axes] + [1] * (2 - len(spec.axes))
+            if len(spec.axes) not in (1, 2) or [len(spec.grid), len(spec.grid[0])] != sizes:
+                raise file.fault(
+                    "keyform", number, "grid and axes do not match",
+                    "give a row for each key of the first axis, a column for each of the second",
+                )  # fmt: skip
+            names = [name for row in spec.grid for name in row]
+        else:
+            names = list(spec.by.values())
+        for parameter in (*self._by, *(name for name, _ in spec.axes)):
+            puppet.check_parameter(parameter, "keyform", number)
+        labels = {shape.label: shape for shape in base if shape.label}
+        changed: dict[int, None] = {}
+        moves: list[dict[int, tuple[float, float]]] = []
+        points = puppet.drawing.points
+        for name in names:
+            move: dict[int, tuple[float, float]] = {}
+            moves.append(move)
+            if name == spec.group:
+                continue
+            for shape in puppet.group(name, "keyform", number):
+                if shape.label not in labels:
+                    raise file.fault(
+                        "keyform", number,
+                        f"{name} has a path {shape.label!r} (line {shape.line} of the drawing), "
+                        f"{spec.group} has none",
+                        "give both the same label",
+                    )  # fmt: skip
+                rest = labels[shape.label]
+                if shape.verbs != rest.verbs:
+                    raise file.fault(
+                        "keyform", number,
+                        f"path {shape.label!r} has {len(shape.verbs)} nodes in {name} "
+                        f"(line {shape.line} of the drawing) but {len(rest.verbs)} in "
+                        f"{spec.group} (line {rest.line})",
+                        "draw it by moving the nodes of a copy",
+                    )  # fmt: skip
+                for i in range(shape.stop - shape.start):
+                    way = points[shape.start + i] - points[rest.start + i]
+                    changed[rest.start + i] = None
+                    move[rest.start + i] = (float(way[0]), float(way[1]))
+        self.indices = sorted(changed)
+        place = {index: k for k, index in enumerate(self.indices)}
+        self.deltas = np.zeros((len(names), len(place), 2), np.float32)
+        for k, move in enumerate(moves):
+            for index, way in move.items():
+                self.deltas[k, place[index]] = way
+
+    def weights(self, values: _Values) -> _Floats:
+        """Return the weight of each drawing."""
+        if self._by:
+            return np.array([values[name] for name in self._by], np.float32)
+        name, keys = self._axes[0]
+        weights = _hats(keys, values[name])
+        for name, keys in self._axes[1:]:
+            weights = np.outer(weights, _hats(keys, values[name])).ravel()
+        return weights
+
+
+class Puppet:
+    """A character's drawing under its rig.
+
+    Args:
+        folder: the character's folder, with `rig.toml` and the drawing it names.
+
+    Raises:
+        CharacterError: unreadable, or rig and drawing do not fit; file, line and remedy.
+    """
+
+    table: ParameterTable
+    """The parameters of its poses."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = RigFile(folder / "rig.toml")
+        self.spec = self.file.spec
+        self.drawing: Drawing = read_svg(folder / self.spec.art)
+        self.table = self._table()
+        self.layers = self._layers()
+        self.keyforms = [_Keyform(self, i) for i in range(len(self.spec.keyform))]
+        self._check()
+        self._cloud = _Cloud(self, exact=False)
+        self._every: _Cloud | None = None
+        self._springs = Springs(self.spec.spring)
+        self._anchors = _Anchors(self)
+        self._tips = np.array([s.tip for s in self.spec.spring], float).reshape(-1, 2)
+        self._values = _Values(self.table, self.table.default)
+        self.points: Points = self.drawing.points.copy()
+        """Control points of the drawing as posed; up to date for live layers only."""
+        self.mesh: Points = self._cloud.rest.copy()
+        """Points of the layers' meshes as posed (`Layer.lattice`)."""
+        self.mesh_rest: Points = self._cloud.rest
+        """The same at rest."""
+
+    def _table(self) -> ParameterTable:
+        rest = self.spec.rest
+        for name in rest:
+            if name not in {parameter.id for parameter in STANDARD}:
+                line = self.file.line(rf"\s*{name}\b")
+                fault = f"no parameter is called {name!r}"
+                raise CharacterError(self.file.file, line, fault, "see STANDARD in avatar/pose.py")
+        return ParameterTable(
+            Parameter(p.id, p.min, p.max, float(np.clip(rest.get(p.id, p.default), p.min, p.max)))
+            for p in STANDARD
+        )
+
+    def _layers(self) -> tuple[Layer, ...]:
+        made: list[Layer] = []
+        specs = {}
+        for i, spec in enumerate(self.spec.layer):
+            if spec.name in specs:
+                raise self.file.fault("layer", i, f"layer {spec.name!r} twice", "remove one")
+            self.group(spec.name, "layer", i)
+            specs[spec.name] = spec
+        start = 0
+        seen: list[str] = []
+        for shape in self.drawing.shapes:
+            if shape.hidden:
+                continue
+            top = shape.groups[0] if shape.groups else ""
+            if top not in specs:
+                raise _drawing_fault(self.drawing, shape, top)
+            if not seen or seen[-1] != top:
+                seen.append(top)
+        for name in seen:
+            spec = specs[name]
+            shapes = tuple(s for s in self.drawing.group(name) if not s.hidden)
+            if spec.live:
+                made.append(Layer(spec, shapes, slice(0, 0), 0, 0, (0, 0), (0, 0)))
+                start += len(self.indices(shapes))
+                continue
+            inside = np.concatenate([self.drawing.points[s.start : s.stop] for s in shapes])
+            low, high = inside.min(0) - 6, inside.max(0) + 6
+            columns, rows = (int(n) for n in np.ceil((high - low) / spec.cell) + 1)
+            columns, rows = max(columns, 3), max(rows, 3)
+            cell = (high - low) / (columns - 1, rows - 1)
+            stop = start + columns * rows
+            made.append(
+                Layer(spec, shapes, slice(start, stop), columns, rows,
+                      (float(low[0]), float(low[1])), (float(cell[0]), float(cell[1])))
+            )  # fmt: skip
+            start = stop
+        return tuple(made)
+
+    def _check(self) -> None:
+        layers = {layer.spec.name for layer in self.layers}
+        self.group(self.spec.mouth.group, "mouth", 0)
+        warped = {layer.spec.name for layer in self.layers if not layer.spec.live}
+        tables: tuple[tuple[str, tuple[SlideSpec | TurnSpec | FadeSpec, ...]], ...] = (
+            ("slide", self.spec.slide),
+            ("turn", self.spec.turn),
+            ("fade", self.spec.fade),
+        )
+        for table, entries in tables.items():
+            for i, entry in enumerate(entries):
+                self.check_parameter(entry.parameter, table, i)
+                for name in entry.groups:
+                    shapes = self.group(name, table, i)
+                    whole = name in layers and table != "fade"
+                    if not whole and any(s.groups[0] in warped for s in shapes):
+                        raise self.file.fault(
+                            table, i,
+                            f"{name!r} lies inside a warped layer, {shapes[0].groups[0]!r}",
+                            "make it a layer of its own, or that layer live",
+                        )  # fmt: skip
+        for i, spring in enumerate(self.spec.spring):
+            for name in spring.layers:
+                if name not in layers:
+                    raise self.file.fault(
+                        "spring",
+                        i,
+                        f"{spring.name}: no layer is called {name!r}",
+                        "name a [[layer]]",
+                    )
+
+    def group(self, name: str, table: str, number: int) -> tuple[Shape, ...]:
+        """Return the shapes of group `name`, which the `number`-th `[[table]]` asks for.
+
+        Raises:
+            CharacterError: the drawing has no such group, or it is empty.
+        """
+        shapes = self.drawing.group(name)
+        if not shapes:
+            raise self.file.fault(
+                table, number, f"{self.spec.art} has no group {name!r}",
+                "name the group in the drawing (Object Properties, id) or correct it here",
+            )  # fmt: skip
+        return shapes
+
+    def check_parameter(self, name: str, table: str, number: int) -> None:
+        """Raise CharacterError unless there is a parameter `name`."""
+        if name not in self.table.index:
+            raise self.file.fault(
+                table, number, f"no parameter is called {name!r}", "see STANDARD in avatar/pose.py"
+            )
+
+    def indices(self, shapes: Sequence[Shape]) -> list[int]:
+        """Return the indices of all points that belong to `shapes`, rising."""
+        found: set[int] = set()
+        for shape in shapes:
+            found.update(range(shape.start, shape.stop))
+            for paint in shape.paints:
+                if paint.gradient is not None:
+                    found.update(range(*paint.gradient.frame))
+            for name in shape.clips:
+                for outline in self.drawing.clips[name]:
+                    if outline.hidden:
+                        found.update(range(outline.start, outline.stop))
+        return sorted(found)
+
+    def move(self, pose: Pose) -> None:
+        """Take `pose`: sets `points` of live layers and `mesh`."""
+        self._values = _Values(self.table, np.clip(pose.values, self.table.min, self.table.max))
+        self._tips = self._anchors.tips(pose.pts, self._values, self._springs)
+        p = self._cloud.moved(self._values, self._tips)
+        self.mesh = p
+        self.points[self._cloud.indices] = p[self._cloud.drawn]
+
+    def exact(self) -> Points:
+        """Return all control points of the drawing under the last pose (slow)."""
+        if self._every is None:
+            self._every = _Cloud(self, exact=True)
+        p = self._every.moved(self._values, self._tips)
+        points = self.drawing.points.copy()
+        points[self._every.indices] = p[self._every.drawn]
+        return points
+
+    def fades(self) -> dict[str, float]:
+        """Return the opacity of groups that are not opaque under the last pose."""
+        return {
+            name: _at(fade.keys, self._values[fade.parameter])
+            for fade in self.spec.fade
+            for name in fade.groups
+        }
+
+
+def _drawing_fault(drawing: Drawing, shape: Shape, top: str) -> CharacterError:
+    fault = f"layer {top!r} is not in the rig" if top else "a path outside all layers"
+    return CharacterError(
+        drawing.file, drawing.group_lines.get(top, shape.line), fault,
+        "add a [[layer]] to rig.toml, or hide it",
+    )  # fmt: skip
+
+
+class _Anchors(_Cloud):
+    """Roots and tips of the springs, carried by head and body as the drawing carries them."""
+
+    def __init__(self, puppet: Puppet) -> None:
+        self._puppet = puppet
+        specs = puppet.spec.spring
+        self._specs = specs
+        rest = [spring.root for spring in specs] + [spring.tip for spring in specs]
+        self.rest = np.array(rest, np.float32).reshape(-1, 2)
+        spans = {layer.name: slice(0, 0) for layer in puppet.spec.layer}
+        self._weigh(spans)
+        layers = {layer.name: layer for layer in puppet.spec.layer}
+        n = len(specs)
+        for i, spring in enumerate(specs):
+            layer = layers[spring.layers[0]]
+            for k in (i, n + i):
+                y = self.rest[k : k + 1, 1]
+                self._head[k] = (
+                    1 - _ramp(y, *layer.head) if isinstance(layer.head, tuple) else layer.head
+                )
+                self._depth[k] = layer.depth
+        self._turned = [
+            (turn, np.array([k for i, s in enumerate(specs) if s.layers[0] in turn.groups
+                             for k in (i, n + i)], np.intp))
+            for turn in puppet.spec.turn
+        ]  # fmt: skip
+        self._hang = np.array([spring.hang for spring in specs])
+
+    def tips(self, pts: int, values: _Values, springs: Springs) -> npt.NDArray[np.float64]:
+        """Return where the tips are in the drawing's own space, before head and body move it."""
+        n = len(self._specs)
+        rest = self.rest.copy()
+        for turn, where in self._turned:
+            angle = math.radians(_at(turn.keys, values[turn.parameter]))
+            if angle and len(where):
+                c, s = math.cos(angle), math.sin(angle)
+                pivot = _array(turn.pivot)
+                rest[where] = (rest[where] - pivot) @ _array([[c, s], [-s, c]]) + pivot
+        carried = self.carried(rest, values).astype(float)
+        root, tip = carried[:n], carried[n:]
+        head = self._puppet.spec.head
+        lean = np.radians(values["ParamAngleZ"] * head.lean) * self._head[:n, 0]
+        back = -lean * self._hang
+        c, s = np.cos(back), np.sin(back)
+        arm = tip - root
+        plumb = root + np.stack([arm[:, 0] * c - arm[:, 1] * s, arm[:, 0] * s + arm[:, 1] * c], 1)
+        shown = springs.advance(pts, plumb)
+        # Back into the drawing's space: as far from the carried tip, turned back by the lean.
+        away = shown - tip
+        c, s = np.cos(-lean), np.sin(-lean)
+        local = np.stack([away[:, 0] * c - away[:, 1] * s, away[:, 0] * s + away[:, 1] * c], 1)
+        made: npt.NDArray[np.float64] = (
+            np.array([s.tip for s in self._specs]).reshape(-1, 2) + local
+        )
+        return made
