@@ -451,7 +451,7 @@ class Puppet:
             ("turn", self.spec.turn),
             ("fade", self.spec.fade),
         )
-        for table, entries in tables.items():
+        for table, entries in tables:
             for i, entry in enumerate(entries):
                 self.check_parameter(entry.parameter, table, i)
                 for name in entry.groups:

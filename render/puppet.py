@@ -1,0 +1,141 @@
+"""The Skia renderer of vector puppets: a pose to pixels.
+
+Layers that only move (hair, clothes, skull) are pictures bent over the puppet's mesh (`warp`);
+layers that change shape (eyes, mouth, brows) are drawn path by path in every frame; the scene is
+a picture. Runs on: the render thread of the body, which alone may call it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skia
+
+from avatar.pose import VISEMES, ParameterTable, Pose
+from avatar.puppet.puppet import Puppet
+from render.frames import Pixels
+from render.scene import Scene
+from render.vector import Brush, surface
+from render.warp import Warp
+
+_WIDE, _TALL = 16 / 9, 9 / 16
+
+
+class PuppetRenderer:
+    """Draws a vector puppet in a scene.
+
+    Args:
+        folder: the character's folder.
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+        scene: name of a file in `scenes/` without suffix, "transparent" or "chroma".
+        exact: draw every path of the puppet in every frame; slow, the measure of the fast way.
+
+    Raises:
+        CharacterError: the folder cannot be used; file, line and remedy.
+    """
+
+    table: ParameterTable
+    """The parameters its poses must have."""
+
+    def __init__(
+        self, folder: Path, *, width: int, height: int, scene: str, exact: bool = False
+    ) -> None:
+        self._puppet = Puppet(folder)
+        self.table = self._puppet.table
+        self._size = (width, height)
+        self._exact = exact
+        drawing = self._puppet.drawing
+        x, top, view = self._view(width / height)
+        self._scale = height / view
+        self._offset = (x - width / self._scale / 2, top)
+        self._scene = Scene(folder, scene, width, height)
+        self._brushes = {
+            layer.spec.name: Brush(drawing, layer.shapes)
+            for layer in self._puppet.layers
+            if exact or layer.spec.live
+        }
+        self._warp = None
+        if not exact:
+            layers = self._puppet.layers
+            self._warp = Warp(drawing, layers, self._scale, self._offset, self._size)
+        self._canvas_of: int | None = None
+        self._surface: skia.Surface | None = None
+        self._own: Pixels = np.zeros((0, 0, 4), np.uint8)
+        if not self._scene.opaque:
+            self._own = np.zeros((height, width, 4), np.uint8)
+
+    def _view(self, shape: float) -> tuple[float, float, float]:
+        """Return centre x, top and height of what a picture of `shape` (width/height) sees."""
+        frame = self._puppet.spec.frame
+        t = float(np.clip((_WIDE - shape) / (_WIDE - _TALL), 0, 1))
+        x, top, view = (a + (b - a) * t for a, b in zip(frame.wide, frame.tall, strict=True))
+        return x, top, view
+
+    def draw(self, pose: Pose, out: Pixels) -> None:
+        """Paint the whole picture of `pose` into `out`, shape (height, width, 4).
+
+        Raises:
+            ValueError: `out` or the pose's values have the wrong shape.
+        """
+        width, height = self._size
+        if out.shape != (height, width, 4) or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ValueError(
+                f"out must be contiguous uint8 of shape {(height, width, 4)}, "
+                f"not {out.dtype} {out.shape}"
+            )
+        if pose.values.shape != (len(self.table),):
+            raise ValueError(f"a pose needs {len(self.table)} values, not {pose.values.shape}")
+        target = out if self._scene.opaque else self._own
+        canvas = surface(target).getCanvas()
+        self._puppet.move(pose)
+        self._scene.behind(target, canvas, pose.pts)
+        fades = self._puppet.fades()
+        points = self._puppet.exact() if self._exact else self._puppet.points
+        if self._warp is not None:
+            self._warp.update(self._puppet.mesh)
+        drawn = False
+        for layer in self._puppet.layers:
+            sprite = None if self._warp is None else self._warp.sprites.get(layer.spec.name)
+            if sprite is not None:
+                if drawn:
+                    canvas.restore()
+                    drawn = False
+                if sprite.picture is not None:
+                    canvas.drawImage(sprite.picture, sprite.box[0], sprite.box[1])
+                continue
+            if not drawn:
+                canvas.save()
+                canvas.scale(self._scale, self._scale)
+                canvas.translate(-self._offset[0], -self._offset[1])
+                drawn = True
+            self._brushes[layer.spec.name].draw(canvas, points, fades)
+        if drawn:
+            canvas.restore()
+        self._scene.before(canvas)
+        if not self._scene.opaque:
+            cv2.cvtColor(self._own, cv2.COLOR_mRGBA2RGBA, out)
+
+    def mouth_box(self) -> tuple[int, int, int, int]:
+        """Return x, y, width, height of the mouth's surroundings at rest, in pixels."""
+        mouth = self._puppet.spec.mouth
+        x = (mouth.centre[0] - self._offset[0]) * self._scale
+        y = (mouth.centre[1] - self._offset[1]) * self._scale
+        half = mouth.half_width * self._scale * 1.5
+        left, top = max(0, round(x - half)), max(0, round(y - half * 0.6))
+        right = min(self._size[0], round(x + half))
+        bottom = min(self._size[1], round(y + half * 1.3))
+        return left, top, right - left, bottom - top
+
+    def pose(self, values: Mapping[str, float], pts: int = 0) -> Pose:
+        """Return a pose with `values` by parameter id, everything else at rest.
+
+        `Viseme_sil` takes what the other visemes leave.
+        """
+        made = self.table.default.copy()
+        for name, value in values.items():
+            made[self.table.index[name]] = value
+        spoken = sum(values.get(f"Viseme_{name}", 0.0) for name in VISEMES[1:])
+        made[self.table.index["Viseme_sil"]] = max(0.0, 1.0 - spoken)
+        return Pose(pts, made)
