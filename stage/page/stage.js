@@ -18,7 +18,7 @@ const WORDS = {
     skip: "Skip to the chat", chat: "Chat", name: "Your name", guest: "Guest", as: "as",
     text: (host) => `Say something to ${host}`, send: "Send", sound: "Click for sound",
     newest: "Newest ↓", retry: "Try now",
-    emptyTitle: (host) => `${host} is here.`, emptyText: "Ask anything, in English, Chinese or Japanese.",
+    emptyWaking: (host) => `${host} is waking up.`, emptyTitle: (host) => `${host} is here.`, emptyText: "Ask anything, in English, Chinese or Japanese.",
     muteOn: "Sound off", muteOff: "Sound on", captions: "Captions", full: "Full screen", fold: "Show or hide the chat",
     connecting: "Connecting", waking: "Waking up", ready: "Ready", thinking: "Thinking", speaking: "Speaking",
     lost: "Connection lost", backIn: (s) => `Connection lost. Trying again in ${s} s`, again: "Connecting again …",
@@ -30,7 +30,7 @@ const WORDS = {
     skip: "跳到聊天", chat: "聊天", name: "你的名字", guest: "访客", as: "昵称",
     text: (host) => `对 ${host} 说点什么`, send: "发送", sound: "点击开启声音",
     newest: "最新消息 ↓", retry: "立即重试",
-    emptyTitle: (host) => `${host} 在这里`, emptyText: "用中文、英文或日文，随便问。",
+    emptyWaking: (host) => `${host} 正在醒来`, emptyTitle: (host) => `${host} 在这里`, emptyText: "用中文、英文或日文，随便问。",
     muteOn: "关闭声音", muteOff: "打开声音", captions: "字幕", full: "全屏", fold: "显示或隐藏聊天",
     connecting: "正在连接", waking: "正在醒来", ready: "在线", thinking: "正在想", speaking: "正在说",
     lost: "连接已断开", backIn: (s) => `连接已断开，${s} 秒后重试`, again: "正在重新连接……",
@@ -42,7 +42,7 @@ const WORDS = {
     skip: "チャットへ移動", chat: "チャット", name: "お名前", guest: "ゲスト", as: "名前",
     text: (host) => `${host}に話しかける`, send: "送信", sound: "クリックで音声オン",
     newest: "最新へ ↓", retry: "今すぐ再試行",
-    emptyTitle: (host) => `${host}がいます`, emptyText: "日本語・英語・中国語で、何でも聞いてください。",
+    emptyWaking: (host) => `${host}は起動中です`, emptyTitle: (host) => `${host}がいます`, emptyText: "日本語・英語・中国語で、何でも聞いてください。",
     muteOn: "音声オフ", muteOff: "音声オン", captions: "字幕", full: "全画面", fold: "チャットの表示切替",
     connecting: "接続中", waking: "起動中", ready: "待機中", thinking: "考え中", speaking: "話し中",
     lost: "接続が切れました", backIn: (s) => `接続が切れました。${s} 秒後に再試行します`, again: "再接続しています…",
@@ -178,6 +178,8 @@ function showState() {
     const left = Math.ceil((page.retryAt - performance.now()) / 1000);
     put($("lost-text"), left > 0 ? say("backIn", left) : say("again"));
   } else if (lost) put($("lost-text"), say("pictureLost"));
+  put($("empty-title"), say(body === "ready" && mind === "ready" ? "emptyTitle" : "emptyWaking", page.title));
+  $("status").title = $("status-text").textContent;
   put($("curtain-text"), link !== "open" ? say("connecting") + " …"
     : body !== "ready" ? say("waking") + " …" : say("picture") + " …");
   for (const chip of $("chips").children) chip.disabled = link !== "open";
@@ -268,9 +270,8 @@ class Media {
   #close() {
     const peer = this.peer;
     this.peer = null;
+    hold(); // before its last picture goes with the connection
     if (peer) { peer.ontrack = peer.onconnectionstatechange = null; peer.close(); }
-    if (root.dataset.picture === "live") root.dataset.picture = "held";
-    showState();
   }
 
   #again() {
@@ -301,10 +302,20 @@ class Media {
       if (frames === 0 && inbound?.packetsReceived > 20) this.avoid = this.avoid ? "" : "video/h264";
       this.#again();
     } else if (still > 1500 && root.dataset.picture === "live" && this.frames > 0) {
-      root.dataset.picture = "held";
-      showState();
+      hold();
     }
   }
+}
+
+/** Keep the last picture in view, dimmed, until a new one moves. */
+function hold() {
+  if (root.dataset.picture === "live") {
+    const still = $("still");
+    [still.width, still.height] = [video.videoWidth, video.videoHeight];
+    try { still.getContext("2d").drawImage(video, 0, 0); } catch { /* nothing to keep */ }
+    root.dataset.picture = "held";
+  }
+  showState();
 }
 
 /** Resolve when all candidates are in the description, or after `most` milliseconds. */
@@ -538,7 +549,7 @@ function tellLatency(seconds) { page.latency = say("answered", seconds.toFixed(1
 // Chat --------------------------------------------------------------------------------------------
 
 class Chat {
-  constructor() { this.turns = new Map(); this.sent = []; this.unread = 0; this.quiet = false; }
+  constructor() { this.turns = new Map(); this.sent = []; this.unread = 0; this.quiet = false; this.stuck = true; }
 
   fill(entries) {
     this.quiet = true;
@@ -640,7 +651,7 @@ class Chat {
   }
 
   #append(item) {
-    const near = this.#near();
+    const near = this.stuck;
     $("lines").append(item);
     while ($("lines").childElementCount > 200) $("lines").firstElementChild.remove();
     this.#tidy();
@@ -648,11 +659,14 @@ class Chat {
     if (near || item.classList.contains("mine")) this.toEnd(); else $("newest").hidden = false;
     if (root.dataset.chat === "closed") { this.unread++; $("unread").textContent = this.unread > 9 ? "9+" : this.unread; $("unread").hidden = false; }
   }
-  #follow() { if (this.#near()) this.toEnd(); }
-  #near() { const l = $("log"); return l.scrollHeight - l.scrollTop - l.clientHeight < 80; }
+  #follow() { if (this.stuck) this.toEnd(); }
+  #near() { const l = $("log"); return l.scrollHeight - l.scrollTop - l.clientHeight < 60; }
+  /** Note whether the reader is at the end, and wants to stay there. */
+  scrolled() { this.stuck = this.#near(); if (this.stuck) $("newest").hidden = true; }
   toEnd() {
+    this.stuck = true;
     $("newest").hidden = true;
-    requestAnimationFrame(() => $("log").scrollTo({ top: $("log").scrollHeight, behavior: calm.matches || this.quiet ? "auto" : "smooth" }));
+    $("log").scrollTop = $("log").scrollHeight;
   }
   #tidy() { $("empty").hidden = $("lines").childElementCount > 0; }
 
@@ -799,7 +813,6 @@ for (const element of document.querySelectorAll("[data-label]")) {
   element.setAttribute("aria-label", say(element.dataset.label, page.title));
 }
 root.lang = tongue;
-$("empty-title").textContent = say("emptyTitle", page.title);
 $("text").placeholder = say("text", page.title);
 $("name").placeholder = say("guest");
 $("name").value = keep.get("name") ?? "";
@@ -842,10 +855,8 @@ $("name").onkeydown = (event) => {
   if (event.key === "Enter" && !event.isComposing) { event.preventDefault(); $("text").focus(); }
 };
 $("newest").onclick = () => chat.toEnd();
-$("log").addEventListener("scroll", () => {
-  const l = $("log");
-  if (l.scrollHeight - l.scrollTop - l.clientHeight < 40) $("newest").hidden = true;
-}, { passive: true });
+$("log").addEventListener("scroll", () => chat.scrolled(), { passive: true });
+new ResizeObserver(() => { if (chat.stuck) chat.toEnd(); }).observe($("log"));
 $("retry").onclick = () => link.now();
 
 function fold(open, remember = true) {
