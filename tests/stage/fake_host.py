@@ -166,7 +166,15 @@ class FakeHost:
         audio, video = _tracks(self)
         peer.addTrack(audio)
         peer.addTrack(video)
-        await peer.setRemoteDescription(RTCSessionDescription(offer.sdp, offer.kind))
+        # Candidates under mDNS names take a second each to fail where there is no multicast, and
+        # aioice keeps their lookup on the first loop of the thread; the page's own checks find us.
+        sdp = "".join(
+            line
+            for line in offer.sdp.splitlines(keepends=True)
+            if not (line.startswith("a=candidate") and ".local " in line)
+            and not line.startswith("a=end-of-candidates")
+        )
+        await peer.setRemoteDescription(RTCSessionDescription(sdp, offer.kind))
         await peer.setLocalDescription(await peer.createAnswer())
         done = peer.localDescription
         return wire.Answer(viewer=offer.viewer, sdp=done.sdp, kind=done.type)
@@ -197,9 +205,11 @@ def _tracks(host: FakeHost) -> tuple[Any, Any]:
 
         def __init__(self) -> None:
             super().__init__()
-            self.at = int(host.now_ms / 20) * BLOCK
+            self.at = -1
 
         async def recv(self) -> Any:
+            if self.at < 0:  # asked for the first time: the viewer is connected now
+                self.at = int(host.now_ms / 20) * BLOCK
             wait_ms = self.at / 48 - host.now_ms
             if wait_ms > 0:
                 await asyncio.sleep(wait_ms / 1e3)

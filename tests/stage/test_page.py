@@ -1,0 +1,223 @@
+"""The stage page in a real headless Chromium, with real WebRTC to a fake host."""
+
+import asyncio
+import json
+import statistics
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from stage.chromium import Chromium, Page, find
+from stage.config import Web as Settings
+from tests.stage.fake_host import FakeHost, spoken
+
+pytestmark = [
+    pytest.mark.chromium,
+    pytest.mark.skipif(find() is None, reason="no Chromium here; install the package `chromium`"),
+]
+
+Test = Callable[[FakeHost, Page], Awaitable[None]]
+
+MEASURE = """
+(() => {
+  const video = document.querySelector("#video");
+  const canvas = new OffscreenCanvas(8, 8);
+  const brush = canvas.getContext("2d", { willReadFrequently: true });
+  const seen = window.seen = { white: [], word: [], sound: [] };
+  const audio = new AudioContext();
+  const ear = new AnalyserNode(audio, { fftSize: 256 });
+  audio.createMediaStreamSource(video.srcObject).connect(ear);
+  const wave = new Float32Array(256);
+  let loud = false;
+  setInterval(() => {
+    ear.getFloatTimeDomainData(wave);
+    const now = wave.some((x) => Math.abs(x) > 0.05);
+    if (now && !loud) seen.sound.push(performance.now());
+    loud = now;
+  }, 4);
+  let white = false;
+  const look = (now, about) => {
+    brush.drawImage(video, 0, 0, 8, 8);
+    const bright = brush.getImageData(4, 4, 1, 1).data[0] > 160;
+    if (bright && !white) seen.white.push(about.expectedDisplayTime);
+    white = bright;
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+  let word = "";
+  const read = () => {
+    const now = window.bunraku.word;
+    const key = now ? `${now.turn}.${now.index}` : "";
+    if (key && key !== word) seen.word.push(performance.now());
+    word = key;
+    requestAnimationFrame(read);
+  };
+  read();
+})()
+"""
+"""Notes when the picture turns white, when a beep begins, and when the caption goes on a word."""
+
+
+def show(test: Test, *, sound: bool = True, settings: Settings | None = None) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(90):
+            async with FakeHost(settings) as host, Chromium(sound=sound) as browser:
+                page = await browser.page(host.address)
+                await page.until("window.bunraku?.picture === 'live'", 30)
+                await test(host, page)
+                assert page.errors == []
+
+    asyncio.run(run())
+
+
+def test_picture_and_sound_arrive_and_go_on() -> None:
+    async def test(host: FakeHost, page: Page) -> None:
+        host.speak(host.think(host.chat("Mika", "Hi")), "one two three", "en", spoken("1 2 3"))
+        frames = await page.evaluate("bunraku.frames")
+        await page.until(f"bunraku.frames > {frames} + 20")
+        await page.until("bunraku.audioEnergy > 0.001")
+        assert await page.evaluate("[bunraku.mood, bunraku.peer, bunraku.muted]") == [
+            "speaking", "connected", False,
+        ]  # fmt: skip
+
+    show(test)
+
+
+def test_a_typed_line_is_answered_in_chat_and_caption() -> None:
+    async def test(host: FakeHost, page: Page) -> None:
+        host.answer_lines = True
+        await page.click("#name")
+        await page.write("Mika")
+        await page.press("Enter")  # goes on to the text
+        await page.write("Hello there")
+        await page.press("Enter")
+        await page.until("bunraku.word?.text === 'there'")
+        assert [line[:2] for line in host.lines] == [("Mika", "Hello there")]
+        said = "[...document.querySelectorAll('#lines li')].map((l) => l.innerText)"
+        assert await page.evaluate(said) == ["Mika\nHello there", "Kohaku\nYou said: Hello there"]
+        assert await page.evaluate("document.querySelector('#text').value") == ""
+        spoken_line = "document.querySelector('#spoken').textContent"
+        assert await page.evaluate(spoken_line) == "You said: Hello there"
+        await page.until(
+            "/answered in \\d+\\.\\d s/.test(document.querySelector('#status').innerText)"
+        )
+        await page.until("bunraku.mood === 'ready'")
+
+    show(test)
+
+
+def test_markup_stays_text() -> None:
+    async def test(host: FakeHost, page: Page) -> None:
+        evil = "<img src=x onerror=alert(1)><b>bold</b>"
+        turn = host.think(host.chat(evil, evil))
+        host.speak(turn, evil, "en", [[0, 4, 0, 3000], [5, len(evil), 3000, 4000]])
+        await page.until("bunraku.word?.index === 0")
+        for place in ("#lines", "#caption"):
+            assert evil in await page.evaluate(f"document.querySelector('{place}').textContent")
+        assert (
+            await page.evaluate("document.querySelectorAll('#lines img, #caption img').length") == 0
+        )
+
+    show(test)
+
+
+def test_captions_follow_the_voice_within_80_ms_and_the_picture_within_150_ms() -> None:
+    async def test(host: FakeHost, page: Page) -> None:
+        text = "one two three four five six seven eight nine ten"
+        await page.until("bunraku.delayMs > 0")
+        await page.evaluate(MEASURE)
+        host.speak(host.think(host.chat("Mika", "Count!")), text, "en", spoken(text), 1500.0)
+        await page.until("[seen.word, seen.white, seen.sound].every((s) => s.length === 10)", 15)
+        seen = json.loads(await page.evaluate("JSON.stringify(seen)"))
+        for kind, most_ms in (("sound", 80), ("white", 150)):
+            late_ms = [w - p for w, p in zip(seen["word"], seen[kind], strict=True)]
+            print(f"caption after {kind}, ms:", [round(x) for x in late_ms])
+            assert abs(statistics.median(late_ms)) < most_ms, kind
+
+    show(test)
+
+
+def test_a_new_body_is_on_screen_again_by_itself() -> None:
+    async def test(host: FakeHost, page: Page) -> None:
+        await host.restart()
+        await page.until("bunraku.pictures === 2 && bunraku.picture === 'live'", 15)
+        assert len(host.offers) == 2
+        assert len({offer.viewer for offer in host.offers}) == 1
+        assert await page.evaluate("bunraku.generation") == 2
+
+    show(test)
+
+
+def test_a_page_that_lost_its_house_comes_back_with_the_chat() -> None:
+    async def run() -> None:
+        async with asyncio.timeout(90), Chromium() as browser:
+            async with FakeHost() as host:
+                port = int(host.address.rsplit(":", 1)[1].strip("/"))
+                page = await browser.page(host.address)
+                await page.until("window.bunraku?.picture === 'live'", 30)
+                host.chat("Mika", "Before")
+            await page.until("bunraku.link === 'lost'")
+            await page.until("!document.querySelector('#lost').hidden")
+            await page.evaluate("document.querySelector('#text').focus()")
+            await page.write("Are you there?")
+            await page.press("Enter")
+            assert await page.evaluate("document.querySelector('#text').value") == "Are you there?"
+            async with FakeHost(Settings(port=port)) as host:
+                host.chat("Mika", "After")
+                await page.until("bunraku.link === 'open' && bunraku.picture === 'live'", 30)
+                chat = await page.evaluate("document.querySelector('#lines').innerText")
+                assert chat == "Mika\nAfter"
+
+    asyncio.run(run())
+
+
+def test_without_leave_for_sound_the_picture_plays_and_a_click_brings_the_sound() -> None:
+    async def test(host: FakeHost, page: Page) -> None:
+        assert await page.evaluate("[bunraku.muted, bunraku.soundBlocked]") == [True, True]
+        assert (
+            await page.evaluate("document.querySelector('#sound').innerText") == "Click for sound"
+        )
+        await page.click("#stage")
+        await page.until("!bunraku.muted && document.querySelector('#sound').hidden")
+        frames = await page.evaluate("bunraku.frames")
+        await page.until(f"bunraku.frames > {frames} + 5")
+
+    show(test, sound=False)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (390, 844), (844, 390), (320, 568), (2560, 1080)])
+def test_nothing_is_cut_off_and_captions_have_two_lines_at_most(size: tuple[int, int]) -> None:
+    async def test(host: FakeHost, page: Page) -> None:
+        await page.resize(*size, mobile=size[0] < 900)
+        text = (
+            "いちばん好きなのはもちろん油揚げです！甘く煮て、ごはんを詰めたいなり寿司なら、"
+            "十個でも食べられますよ。"
+        )
+        host.speak(host.think(host.chat("Mika", "x" * 200)), text, "ja", spoken(text, 150, 0))
+        await page.until("bunraku.word?.index > 2")
+        box = await page.evaluate(
+            "(() => { const b = document.querySelector('.caption-window').getBoundingClientRect();"
+            " const line = parseFloat(getComputedStyle(document.querySelector('#caption'))"
+            ".lineHeight); return [b.left, b.right, b.top, b.bottom, b.height / line]; })()"
+        )
+        assert box[0] >= 0
+        assert box[1] <= size[0]
+        assert box[2] >= 0
+        assert box[3] <= size[1]
+        assert box[4] <= 2.01
+        wide = "document.documentElement.scrollWidth <= innerWidth"
+        assert await page.evaluate(wide)
+        send = "document.querySelector('#send').getBoundingClientRect()"
+        assert await page.evaluate(f"{send}.bottom <= innerHeight && {send}.right <= innerWidth")
+        # The word being spoken is always inside the window.
+        for index in (8, 14, 20):
+            await page.until(f"bunraku.word?.index >= {index}")
+            assert await page.evaluate(
+                "(() => { const w = document.querySelector('.caption-window')"
+                ".getBoundingClientRect(), n = document.querySelector('#caption .now')"
+                ".getBoundingClientRect(); const y = (n.top + n.bottom) / 2;"
+                " return document.querySelector('#caption').getAnimations().length > 0"
+                " || (y > w.top && y < w.bottom); })()"
+            )
+
+    show(test)
