@@ -10,14 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import skia
 
 from avatar.pose import VISEMES, ParameterTable, Pose
 from avatar.puppet.puppet import Puppet
 from render.frames import Pixels
 from render.scene import Scene
 from render.vector import Brush, surface
-from render.warp import Warp
+from render.warp import FINENESS, Warp
 
 _WIDE, _TALL = 16 / 9, 9 / 16
 
@@ -52,16 +51,26 @@ class PuppetRenderer:
         self._offset = (x - width / self._scale / 2, top)
         self._scene = Scene(folder, scene, width, height)
         self._brushes = {
-            layer.spec.name: Brush(drawing, layer.shapes)
+            layer.spec.name: Brush(
+                drawing,
+                layer.shapes,
+                stamps=() if exact else layer.spec.stamps,
+                scale=self._scale * FINENESS,
+            )
             for layer in self._puppet.layers
             if exact or layer.spec.live
         }
         self._warp = None
         if not exact:
             layers = self._puppet.layers
-            self._warp = Warp(drawing, layers, self._scale, self._offset, self._size)
-        self._canvas_of: int | None = None
-        self._surface: skia.Surface | None = None
+            seen = (width, self._scene.floor)
+            self._warp = Warp(drawing, layers, self._scale, self._offset, seen)
+        self._runs: list[tuple[bool, list[str]]] = []
+        for layer in self._puppet.layers:
+            live = exact or layer.spec.live
+            if not self._runs or self._runs[-1][0] != live:
+                self._runs.append((live, []))
+            self._runs[-1][1].append(layer.spec.name)
         self._own: Pixels = np.zeros((0, 0, 4), np.uint8)
         if not self._scene.opaque:
             self._own = np.zeros((height, width, 4), np.uint8)
@@ -95,23 +104,15 @@ class PuppetRenderer:
         points = self._puppet.exact() if self._exact else self._puppet.points
         if self._warp is not None:
             self._warp.update(self._puppet.mesh)
-        drawn = False
-        for layer in self._puppet.layers:
-            sprite = None if self._warp is None else self._warp.sprites.get(layer.spec.name)
-            if sprite is not None:
-                if drawn:
-                    canvas.restore()
-                    drawn = False
-                if sprite.picture is not None:
-                    canvas.drawImage(sprite.picture, sprite.box[0], sprite.box[1])
+        for live, names in self._runs:
+            if not live and self._warp is not None:
+                self._warp.draw(canvas, names, fades)
                 continue
-            if not drawn:
-                canvas.save()
-                canvas.scale(self._scale, self._scale)
-                canvas.translate(-self._offset[0], -self._offset[1])
-                drawn = True
-            self._brushes[layer.spec.name].draw(canvas, points, fades)
-        if drawn:
+            canvas.save()
+            canvas.scale(self._scale, self._scale)
+            canvas.translate(-self._offset[0], -self._offset[1])
+            for name in names:
+                self._brushes[name].draw(canvas, points, fades)
             canvas.restore()
         self._scene.before(canvas)
         if not self._scene.opaque:

@@ -10,6 +10,7 @@ belong in `depth_0`). `vignette` is drawn behind the host wherever it stands.
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import skia
@@ -68,6 +69,8 @@ class Scene:
         """Whether every pixel is covered."""
         self._back: Pixels = np.zeros((height, width, 4), np.uint8)
         self._front: list[tuple[skia.Image, int, int, Pixels]] = []
+        self.floor = height
+        """The host is hidden from this row of pixels down."""
         self._lights: list[_Light] = []
         self._dust: list[tuple[float, float, float, float]] = []
         self._drops: npt.NDArray[np.float32] = np.zeros((0, 4), np.float32)
@@ -130,26 +133,29 @@ class Scene:
         canvas.concat(matrix)
         Brush(drawing, back + vignette).draw(canvas, drawing.points)
         if front:
-            self._front.append(self._cut(drawing, front, width, height))
+            self._cut(drawing, front, canvas)
         for i, shape in enumerate(lights.values()):
             self._lights.append(_Light(drawing, shape, matrix, i + 1))
         if rain:
             self._open_sky(drawing, before_rain, rain, width, height)
 
-    def _cut(
-        self, drawing: Drawing, shapes: list[Shape], width: int, height: int
-    ) -> tuple[skia.Image, int, int, Pixels]:
-        """Return the picture of `shapes` trimmed to what is not empty."""
-        whole: Pixels = np.zeros((height, width, 4), np.uint8)
-        canvas = surface(whole).getCanvas()
-        canvas.concat(self._matrix)
-        Brush(drawing, shapes).draw(canvas, drawing.points)
-        rows = np.flatnonzero(whole[..., 3].any(1))
-        columns = np.flatnonzero(whole[..., 3].any(0))
-        top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 1)
-        left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 1)
-        cut: Pixels = np.ascontiguousarray(whole[top:bottom, left:right])
-        return image(cut), left, top, cut
+    def _cut(self, drawing: Drawing, shapes: list[Shape], canvas: skia.Canvas) -> None:
+        """Paint what stands in front: once onto the back, and what can hide the host, apart."""
+        whole: Pixels = np.zeros_like(self._back)
+        front = surface(whole).getCanvas()
+        front.concat(self._matrix)
+        Brush(drawing, shapes).draw(front, drawing.points)
+        canvas.resetMatrix()
+        canvas.drawImage(image(whole), 0, 0)
+        open_rows = np.flatnonzero((whole[..., 3] < 255).any(1))
+        self.floor = int(open_rows[-1]) + 1 if len(open_rows) else 0
+        above = np.ascontiguousarray((whole[: self.floor, :, 3] > 96).astype(np.uint8))
+        if not above.any():
+            return
+        _, _, boxes, _ = cv2.connectedComponentsWithStats(above)
+        for left, top, wide, high, _ in boxes[1:].tolist():
+            cut: Pixels = np.ascontiguousarray(whole[top : top + high, left : left + wide])
+            self._front.append((image(cut), left, top, cut))
 
     def _mote(self, drawing: Drawing, shape: Shape) -> tuple[float, float, float, float]:
         points = drawing.points[shape.start : shape.stop].astype(float)

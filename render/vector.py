@@ -1,12 +1,14 @@
 """Draws shapes of a `Drawing` with Skia from an array of control points."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import skia
 
 from avatar.puppet.svg import CLOSE, CUBIC, LINE, MOVE, Drawing, Gradient, Points, Shape
+from render.frames import Pixels
 
 _HEADER_BYTES = 16  # of a serialised SkPath: format and rule, then counts of points, conics, verbs
 
@@ -73,7 +75,7 @@ def _shader(gradient: Gradient, strength: float) -> skia.Shader:
 class _Stroke:
     """One fill or line of a shape, ready to draw."""
 
-    def __init__(self, drawing: Drawing, shape: Shape, index: int, outline: Outline) -> None:
+    def __init__(self, shape: Shape, index: int, outline: Outline) -> None:
         paint = shape.paints[index]
         self.outline = outline
         self.clips = shape.clips
@@ -85,12 +87,58 @@ class _Stroke:
             self.frame = slice(*paint.gradient.frame)
             self.base = _shader(paint.gradient, paint.colour[3])
             self.paint.setColor4f(skia.Color4f(0, 0, 0, 1))
+            self.strength = 1.0
         if paint.stroke_width > 0:
             self.paint.setStyle(skia.Paint.kStroke_Style)
             self.paint.setStrokeWidth(paint.stroke_width)
             if paint.round_line:
                 self.paint.setStrokeCap(skia.Paint.kRound_Cap)
                 self.paint.setStrokeJoin(skia.Paint.kRound_Join)
+
+    def draw(self, canvas: skia.Canvas, points: Points, strength: float) -> None:
+        if self.frame is not None:
+            self.paint.setShader(self.base.makeWithLocalMatrix(_matrix(points[self.frame])))
+        if strength < 1:
+            self.paint.setAlphaf(self.strength * strength)
+        canvas.drawPath(self.outline.place(points), self.paint)
+        if strength < 1:
+            self.paint.setAlphaf(self.strength)
+
+
+class _Stamp:
+    """The picture of a group that is moved, turned and stretched, but not bent (an iris)."""
+
+    def __init__(self, drawing: Drawing, shapes: Sequence[Shape], name: str, scale: float) -> None:
+        depth = shapes[0].groups.index(name) + 1
+        self.clips = tuple(c for c in shapes[0].clips if all(c in s.clips for s in shapes))
+        self.groups = shapes[0].groups[:depth]
+        own = [replace(shape, clips=shape.clips[len(self.clips) :]) for shape in shapes]
+        spans = [np.arange(shape.start, shape.stop) for shape in shapes]
+        self._points = np.concatenate(spans)
+        rest = drawing.points[self._points].astype(float)
+        low, high = rest.min(0) - 2 / scale, rest.max(0) + 2 / scale
+        size = np.ceil((high - low) * scale).astype(int)
+        self._pixels: Pixels = np.zeros((int(size[1]), int(size[0]), 4), np.uint8)
+        canvas = surface(self._pixels).getCanvas()
+        canvas.scale(scale, scale)
+        canvas.translate(-float(low[0]), -float(low[1]))
+        Brush(drawing, own).draw(canvas, drawing.points)
+        self._picture = image(self._pixels)
+        # From the picture's pixels to where its points are now: least squares.
+        pixel = (rest - low) * scale
+        self._solve = np.linalg.pinv(np.hstack([pixel, np.ones((len(rest), 1))]))
+        self._paint = skia.Paint()
+
+    def draw(self, canvas: skia.Canvas, points: Points, strength: float) -> None:
+        (a, b), (c, d), (e, f) = (self._solve @ points[self._points]).tolist()
+        matrix = skia.Matrix()
+        matrix.setAll(a, c, e, b, d, f, 0, 0, 1)
+        canvas.save()
+        canvas.concat(matrix)
+        self._paint.setAlphaf(strength)
+        linear = skia.SamplingOptions(skia.FilterMode.kLinear)
+        canvas.drawImage(self._picture, 0, 0, linear, self._paint)
+        canvas.restore()
 
 
 class Brush:
@@ -99,44 +147,56 @@ class Brush:
     Args:
         drawing: the drawing they belong to.
         shapes: what to draw; hidden shapes are left out.
+        stamps: ids of groups to be drawn as pictures.
+        scale: pixels of those pictures for a unit of the drawing.
     """
 
-    def __init__(self, drawing: Drawing, shapes: Sequence[Shape]) -> None:
-        self._strokes: list[_Stroke] = []
+    def __init__(
+        self,
+        drawing: Drawing,
+        shapes: Sequence[Shape],
+        stamps: Sequence[str] = (),
+        scale: float = 1.0,
+    ) -> None:
+        self._strokes: list[_Stroke | _Stamp] = []
         self._clips: dict[str, list[Outline]] = {}
+        stamped: set[str] = set()
         for shape in shapes:
             if shape.hidden:
                 continue
-            outline = Outline(shape, drawing.points)
-            for i in range(len(shape.paints)):
-                self._strokes.append(_Stroke(drawing, shape, i, outline))
-            for name in shape.clips:
-                if name not in self._clips:
-                    self._clips[name] = [
-                        Outline(each, drawing.points) for each in drawing.clips[name]
-                    ]
+            name = next((group for group in shape.groups if group in stamps), None)
+            if name is not None:
+                if name not in stamped:
+                    stamped.add(name)
+                    members = [s for s in shapes if name in s.groups and not s.hidden]
+                    self._strokes.append(_Stamp(drawing, members, name, scale))
+            else:
+                outline = Outline(shape, drawing.points)
+                for i in range(len(shape.paints)):
+                    self._strokes.append(_Stroke(shape, i, outline))
+        for name in {clip for stroke in self._strokes for clip in stroke.clips}:
+            self._clips[name] = [Outline(each, drawing.points) for each in drawing.clips[name]]
 
     def __len__(self) -> int:
         return len(self._strokes)
 
     def draw(
-        self, canvas: skia.Canvas, points: Points, fade: dict[str, float] | None = None
+        self, canvas: skia.Canvas, points: Points, fades: Mapping[str, float] | None = None
     ) -> None:
         """Draw onto `canvas`, whose matrix maps drawing units to pixels.
 
         Args:
             canvas: where to.
             points: control points of the whole drawing, shape (n, 2).
-            fade: opacity 0..1 of groups by id; others are opaque.
+            fades: opacity 0..1 of groups by id; others are opaque.
         """
         clipped: tuple[str, ...] = ()
         for stroke in self._strokes:
             strength = 1.0
-            if fade:
-                for group in stroke.groups:
-                    strength *= fade.get(group, 1.0)
-                if strength < 1 / 512:
-                    continue
+            for group in stroke.groups if fades else ():
+                strength *= fades.get(group, 1.0) if fades else 1.0
+            if strength < 1 / 512:
+                continue
             if stroke.clips != clipped:
                 if clipped:
                     canvas.restore()
@@ -145,14 +205,7 @@ class Brush:
                     canvas.save()
                     for name in clipped:
                         self._clip(canvas, name, points)
-            if stroke.frame is not None:
-                stroke.paint.setShader(
-                    stroke.base.makeWithLocalMatrix(_matrix(points[stroke.frame]))
-                )
-                stroke.paint.setAlphaf(strength)
-            elif fade:
-                stroke.paint.setAlphaf(stroke.strength * strength)
-            canvas.drawPath(stroke.outline.place(points), stroke.paint)
+            stroke.draw(canvas, points, strength)
         if clipped:
             canvas.restore()
 
@@ -167,7 +220,7 @@ class Brush:
         canvas.clipPath(path, skia.ClipOp.kIntersect, True)
 
 
-def surface(pixels: np.ndarray) -> skia.Surface:
+def surface(pixels: Pixels) -> skia.Surface:
     """Return a surface that draws into `pixels` (RGBA, premultiplied) without a copy."""
     height, width = pixels.shape[:2]
     info = skia.ImageInfo.Make(
@@ -176,7 +229,7 @@ def surface(pixels: np.ndarray) -> skia.Surface:
     return skia.Surface.MakeRasterDirect(info, pixels, pixels.strides[0])
 
 
-def image(pixels: np.ndarray) -> skia.Image:
+def image(pixels: Pixels) -> skia.Image:
     """Return an image that shows `pixels` (RGBA, premultiplied) as they are now and later."""
     height, width = pixels.shape[:2]
     info = skia.ImageInfo.Make(

@@ -7,7 +7,7 @@ other way round, so the mesh is inverted on a coarse net of screen points (all l
 Newton's method with one slope for each layer) and filled in between linearly.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -19,19 +19,32 @@ from avatar.puppet.svg import Drawing, Points
 from render.frames import Pixels
 from render.vector import Brush, image, surface
 
-FINENESS = 1.5
+FINENESS = 1.25
 """Texture pixels for a screen pixel, each way."""
-NET_PX = 16
-"""Distance of the net's points on the screen."""
-STILL_PX = 0.06
-"""A layer that moved less than this since its last warp keeps its picture."""
 NEWTON_STEPS = 3
+NET_ROWS = 6
+"""Height of a band in cells of the net. A layer is bent band by band, each piece as wide as what
+it shows; pieces of a few ten kilobytes stay in the processor's cache on their way."""
 
 _Floats = npt.NDArray[np.float32]
+_Complex = npt.NDArray[np.complex64]
+_Indices = npt.NDArray[np.intp]
+_Box = tuple[int, int, int, int]
+
+
+_buffer: _Floats = np.empty(0, np.float32)
+
+
+def _scratch(size: int) -> _Floats:
+    """Return `size` floats to work in, valid until the next call."""
+    global _buffer
+    if _buffer.size < size:
+        _buffer = np.empty(size * 2, np.float32)
+    return _buffer[:size]
 
 
 class Sprite:
-    """One layer's picture and where it lies on the screen."""
+    """One layer's picture, and its bent pieces on the screen."""
 
     def __init__(self, drawing: Drawing, layer: Layer, scale: float) -> None:
         fine = scale * FINENESS
@@ -46,43 +59,87 @@ class Sprite:
         canvas.scale(fine, fine)
         canvas.translate(-x, -y)
         Brush(drawing, layer.shapes).draw(canvas, drawing.points)
-        canvas.flush() if hasattr(canvas, "flush") else None
         self.fine = fine
         self.layer = layer
-        self.box = (0, 0, 0, 0)
-        self.picture: skia.Image | None = None
-        self.pixels: Pixels = np.zeros((0, 0, 4), np.uint8)
+        self.shown: _Complex | None = None
+        """Its mesh when it was last bent, in pixels."""
+        self.boxes: dict[int, _Box] = {}
+        """Band -> the piece in it: left, top, right, bottom in pixels."""
+        self.pieces: dict[int, skia.Image] = {}
+        """Band -> the bent piece, where it is not stale."""
+        self.net: _Floats = np.zeros((0, 0, 2), np.float32)
+        """Where in the texture the net's points come from, shape (rows, columns, 2)."""
+        self.net_at = (0, 0)
+        """Left (pixels) and top (bands) of the net's first whole cell."""
         self._store: Pixels = np.zeros(0, np.uint8)
-        self.shown: Points | None = None
 
-    def sample(self, net: _Floats, box: tuple[int, int, int, int]) -> None:
-        """Bend the texture into `box` (left, top, right, bottom in pixels).
+    def hide(self, covers: Sequence["Sprite"]) -> None:
+        """Empty the texture where `covers` hide it in any pose (`LayerSpec.under`, `margin`)."""
+        high, wide = self.texture.shape[:2]
+        cover = np.zeros((high, wide), np.uint8)
+        for sprite in covers:
+            # Both textures have the same fineness; a margin of one pixel each cancels out.
+            x, y = (
+                round((a - b) * self.fine)
+                for a, b in zip(sprite.layer.origin, self.layer.origin, strict=True)
+            )
+            solid = (sprite.texture[..., 3] == 255).astype(np.uint8)
+            left, top = max(x, 0), max(y, 0)
+            right = min(x + solid.shape[1], wide)
+            bottom = min(y + solid.shape[0], high)
+            if right > left and bottom > top:
+                cover[top:bottom, left:right] |= solid[top - y : bottom - y, left - x : right - x]
+        margin = 2 * round(self.layer.spec.margin * self.fine) + 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (margin, margin))
+        # What lies outside the texture does not cover.
+        inner = cv2.erode(cover, disc, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+        self.texture[inner == 1] = 0
 
-        Args:
-            net: shape (rows, columns, 2): where in the drawing the net's points come from; the
-                net begins half a cell outside the box.
-            box: where on the screen.
-        """
-        rows, columns = net.shape[:2]
-        left, top, right, bottom = box
-        source = (net - np.array(self.layer.origin, np.float32)) * np.float32(self.fine)
-        source += np.float32(0.5)  # a margin of one pixel, and pixel centres at .5
-        full = cv2.resize(source, (columns * NET_PX, rows * NET_PX))
-        wide, high = right - left, bottom - top
-        size = wide * high * 4
-        if size > self._store.size:
-            self._store = np.empty(size + size // 4, np.uint8)
-        self.pixels = self._store[:size].reshape(high, wide, 4)
-        cv2.remap(
-            self.texture,
-            full[NET_PX : NET_PX + high, NET_PX : NET_PX + wide],
-            None,
-            cv2.INTER_LINEAR,
-            self.pixels,
-            cv2.BORDER_CONSTANT,
+    def cells(self) -> _Indices:
+        """Return the first corner (index in the mesh) of each cell that is not empty."""
+        columns, rows = self.layer.columns, self.layer.rows
+        alpha = self.texture[..., 3]
+        wide, high = (size * self.fine for size in self.layer.cell)
+        return np.array(
+            [
+                self.layer.lattice.start + j * columns + i
+                for j in range(rows - 1)
+                for i in range(columns - 1)
+                if alpha[
+                    int(j * high) : int((j + 1) * high) + 3, int(i * wide) : int((i + 1) * wide) + 3
+                ].any()
+            ],
+            np.intp,
         )
-        self.box = box
-        self.picture = image(self.pixels)
+
+    def room(self) -> None:
+        """Make the pictures of all pieces, to be filled by `bend`."""
+        sizes = [(x1 - x0) * (y1 - y0) * 4 for x0, y0, x1, y1 in self.boxes.values()]
+        if sum(sizes) > self._store.size:
+            self._store = np.empty(sum(sizes) * 5 // 4, np.uint8)
+        self.pieces = {}
+        self._at = dict(zip(self.boxes, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+
+    def bend(self, band: int, net_px: int) -> skia.Image:
+        """Return the piece in `band`, bent now if it is stale."""
+        if band in self.pieces:
+            return self.pieces[band]
+        x0, y0, x1, y1 = self.boxes[band]
+        left, first = self.net_at
+        row = (band - first) * NET_ROWS
+        part = self.net[row : row + NET_ROWS + 2]
+        rows, columns = part.shape[0] * net_px, part.shape[1] * net_px
+        # A buffer of our own: fresh memory costs more (page faults) than filling it.
+        full = _scratch(rows * columns * 2).reshape(rows, columns, 2)
+        cv2.resize(part, (columns, rows), full)
+        u, v = x0 - left + net_px, y0 - band * NET_ROWS * net_px + net_px
+        start = self._at[band]
+        size = (x1 - x0) * (y1 - y0) * 4
+        pixels = self._store[start : start + size].reshape(y1 - y0, x1 - x0, 4)
+        area = full[v : v + y1 - y0, u : u + x1 - x0]
+        cv2.remap(self.texture, area, None, cv2.INTER_LINEAR, pixels, cv2.BORDER_CONSTANT)
+        self.pieces[band] = image(pixels)
+        return self.pieces[band]
 
 
 class Warp:
@@ -93,7 +150,7 @@ class Warp:
         layers: its layers; live ones are left out.
         scale: pixels for a unit of the drawing.
         offset: the drawing's point at the picture's top left corner.
-        size: width and height of the picture in pixels.
+        size: width and height in pixels of what is seen.
     """
 
     def __init__(
@@ -105,16 +162,14 @@ class Warp:
         size: tuple[int, int],
     ) -> None:
         warped = [layer for layer in layers if layer.columns]
-        self.sprites = {layer.spec.name: Sprite(drawing, layer, scale) for layer in warped}
+        self._sprites = [Sprite(drawing, layer, scale) for layer in warped]
+        self.sprites = {sprite.layer.spec.name: sprite for sprite in self._sprites}
         self._scale = np.float32(scale)
-        self._offset = np.array(offset, np.float32)
+        self._offset = complex(*offset)
         self._size = size
-        n = len(warped)
-        self._origin = np.array([layer.origin for layer in warped], np.float32).reshape(n, 2)
-        self._cell = np.array([layer.cell for layer in warped], np.float32).reshape(n, 2)
-        shape = [(layer.columns, layer.rows) for layer in warped]
-        self._shape = np.array(shape, np.intp).reshape(n, 2)
-        self._layers = warped
+        self._net_px = max(8, 2 * round(scale * 20))
+        self._band_px = NET_ROWS * self._net_px
+        self._bands = -(-size[1] // self._band_px)
         # Least squares plane through each mesh: rest -> posed is nearly affine.
         self._solve = []
         for layer in warped:
@@ -123,84 +178,184 @@ class Warp:
             rest = rest + layer.origin
             ones = np.ones((len(rest), 1))
             self._solve.append(np.linalg.pinv(np.hstack([rest, ones])).astype(np.float32))
+        for sprite in self._sprites:
+            if sprite.layer.spec.under:
+                sprite.hide([self.sprites[name] for name in sprite.layer.spec.under])
+        cells = [sprite.cells() for sprite in self._sprites]
+        c = np.concatenate(cells) if cells else np.zeros(0, np.intp)
+        owner = np.repeat(np.arange(len(cells)), [len(each) for each in cells])
+        row = np.array([layer.columns for layer in warped], np.intp)[owner]
+        self._corners = np.stack([c, c + 1, c + row, c + row + 1])
+        self._owner_slot = owner * self._bands
+        starts = np.array([layer.lattice.start for layer in warped], np.intp)
+        self._starts = starts - (starts[0] if len(starts) else 0)
+        self._lattice = np.concatenate(
+            [np.arange(layer.lattice.start, layer.lattice.stop) for layer in warped]
+        )
+        self._splits = np.cumsum([0, *(layer.columns * layer.rows for layer in warped)])
+        self._shown: _Complex | None = None
+        self._still = np.array([layer.spec.still for layer in warped])
 
     def update(self, mesh: Points) -> None:
-        """Bend the layers that moved.
+        """Find the layers that moved and where their pieces come from.
 
         Args:
             mesh: posed mesh points of the puppet, `Layer.lattice` says whose is which.
         """
-        jobs: list[tuple[int, tuple[int, int, int, int], int, int]] = []
-        queries: list[_Floats] = []
-        owners: list[npt.NDArray[np.intp]] = []
-        guesses: list[_Floats] = []
-        slopes = np.zeros((len(self._layers), 2, 2), np.float32)
-        for k, layer in enumerate(self._layers):
-            posed = mesh[layer.lattice]
-            sprite = self.sprites[layer.spec.name]
-            if sprite.shown is not None:
-                moved = float(np.abs(posed - sprite.shown).max()) * float(self._scale)
-                if moved < STILL_PX:
-                    continue
-            low = (posed.min(0) - self._offset) * self._scale
-            high = (posed.max(0) - self._offset) * self._scale
-            left, top = max(0, int(np.floor(low[0]))), max(0, int(np.floor(low[1])))
-            right = min(self._size[0], int(np.ceil(high[0])))
-            bottom = min(self._size[1], int(np.ceil(high[1])))
-            sprite.shown = posed.copy()
-            if right <= left or bottom <= top:
-                sprite.picture = None
-                continue
-            columns = -(-(right - left) // NET_PX) + 2
-            rows = -(-(bottom - top) // NET_PX) + 2
-            x = (left - NET_PX / 2 + NET_PX * np.arange(columns, dtype=np.float32)) / self._scale
-            y = (top - NET_PX / 2 + NET_PX * np.arange(rows, dtype=np.float32)) / self._scale
-            net = np.empty((rows, columns, 2), np.float32)
-            net[..., 0] = x + self._offset[0]
-            net[..., 1] = (y + self._offset[1])[:, None]
-            plane = self._solve[k] @ posed  # shape (3, 2)
-            slopes[k] = np.linalg.inv(plane[:2])
-            flat = net.reshape(-1, 2)
-            jobs.append((k, (left, top, right, bottom), rows, columns))
-            queries.append(flat)
-            guesses.append((flat - plane[2]) @ slopes[k])
-            owners.append(np.full(len(flat), k, np.intp))
-        if not jobs:
+        posed = np.empty(len(mesh), np.complex64)
+        posed.real, posed.imag = mesh[:, 0], mesh[:, 1]
+        posed -= np.complex64(self._offset)
+        posed *= self._scale
+        lattice = posed[self._lattice]
+        if self._shown is None:
+            moved = np.ones(len(self._sprites), bool)
+            self._shown = lattice
+        else:
+            far = np.maximum.reduceat(np.abs(lattice - self._shown), self._splits[:-1])
+            moved = far >= self._still
+        if not moved.any():
             return
-        found = self._invert(
-            mesh, np.concatenate(queries), np.concatenate(guesses), np.concatenate(owners), slopes
-        )
+        boxes = self._boxes(posed)
+        plans: list[tuple[Sprite, int, int]] = []
+        wanted: list[_Complex] = []
+        guess: list[_Complex] = []
+        slopes: list[tuple[complex, complex]] = []
+        px = self._net_px
+        for k in np.flatnonzero(moved).tolist():
+            sprite = self._sprites[k]
+            span = slice(self._splits[k], self._splits[k + 1])
+            here = lattice[span]
+            self._shown[span] = here
+            sprite.boxes = boxes[k]
+            sprite.room()
+            if not sprite.boxes:
+                continue
+            left = min(box[0] for box in sprite.boxes.values())
+            right = max(box[2] for box in sprite.boxes.values())
+            first, last = min(sprite.boxes), max(sprite.boxes)
+            sprite.net_at = (left, first)
+            columns = -(-(right - left) // px) + 2
+            rows = (last - first + 1) * NET_ROWS + 2
+            net = np.empty((rows, columns), np.complex64)
+            net.real = left - px / 2 + px * np.arange(columns, dtype=np.float32)
+            top = first * self._band_px - px / 2
+            net.imag = (top + px * np.arange(rows, dtype=np.float32))[:, None]
+            # posed = xc * x + yc * y + c0, as complex numbers; its inverse is
+            # z -> alpha * z + beta * conj(z).
+            xc, yc, c0 = (self._solve[k] @ here).tolist()
+            det = xc.real * yc.imag - xc.imag * yc.real
+            ix, iy = complex(yc.imag, -xc.imag) / det, complex(-yc.real, xc.real) / det
+            alpha, beta = (ix - 1j * iy) / 2, (ix + 1j * iy) / 2
+            flat = net.ravel()
+            away = flat - np.complex64(c0)
+            guess.append(np.complex64(alpha) * away + np.complex64(beta) * away.conj())
+            wanted.append(flat)
+            slopes.append((alpha, beta))
+            plans.append((sprite, rows, columns))
+        if not plans:
+            return
+        found = self._invert(posed, np.concatenate(wanted), np.concatenate(guess), slopes, plans)
         start = 0
-        for k, box, rows, columns in jobs:
-            stop = start + rows * columns
-            sprite = self.sprites[self._layers[k].spec.name]
-            sprite.sample(found[start:stop].reshape(rows, columns, 2), box)
-            start = stop
+        for sprite, rows, columns in plans:
+            part = found[start : start + rows * columns]
+            start += rows * columns
+            # Texture pixels: a margin of one, and pixel centres at .5.
+            part = (part - np.complex64(complex(*sprite.layer.origin))) * np.float32(sprite.fine)
+            part += np.complex64(0.5 + 0.5j)
+            sprite.net = part.view(np.float32).reshape(rows, columns, 2)
+
+    def _boxes(self, posed: _Complex) -> list[dict[int, _Box]]:
+        """Return for each layer the boxes, by band, that hold what is seen of it."""
+        corners = posed[self._corners]
+        x, y = corners.real, corners.imag
+        low_x, high_x = x.min(0), x.max(0)
+        low_y, high_y = y.min(0), y.max(0)
+        width, height = self._size
+        tall = self._band_px
+        first = np.floor(np.maximum(low_y, 0) / tall).astype(np.intp)
+        last = np.floor(np.minimum(high_y, height - 1) / tall).astype(np.intp)
+        slots = len(self._sprites) * self._bands
+        left, right = np.full(slots, 1e9), np.full(slots, -1e9)
+        top, bottom = np.full(slots, 1e9), np.full(slots, -1e9)
+        step = 0
+        inside = first <= last
+        while inside.any():
+            slot = (self._owner_slot + first + step)[inside]
+            np.minimum.at(left, slot, low_x[inside])
+            np.maximum.at(right, slot, high_x[inside])
+            np.minimum.at(top, slot, low_y[inside])
+            np.maximum.at(bottom, slot, high_y[inside])
+            step += 1
+            inside = first + step <= last
+        band = np.tile(np.arange(self._bands), len(self._sprites))
+        x0 = np.clip(left, 0, width).astype(int)
+        x1 = np.clip(np.ceil(right), 0, width).astype(int)
+        y0 = np.maximum(band * tall, np.floor(np.clip(top, 0, height))).astype(int)
+        y1 = np.minimum(np.minimum((band + 1) * tall, height), np.ceil(bottom).clip(0)).astype(int)
+        made: list[dict[int, _Box]] = [{} for _ in self._sprites]
+        for slot in np.flatnonzero((x1 > x0) & (y1 > y0)).tolist():
+            box = (int(x0[slot]), int(y0[slot]), int(x1[slot]), int(y1[slot]))
+            made[slot // self._bands][slot % self._bands] = box
+        return made
+
+    def draw(self, canvas: skia.Canvas, names: Sequence[str], fades: Mapping[str, float]) -> None:
+        """Draw layers that lie on each other, band by band, so that a band stays in the cache.
+
+        Args:
+            canvas: in pixels.
+            names: the layers, back to front.
+            fades: opacity of layers by name; others are opaque.
+        """
+        sprites = [self.sprites[name] for name in names]
+        paints = [
+            None if fades.get(name, 1.0) >= 1 else skia.Paint(Alphaf=fades[name]) for name in names
+        ]
+        for band in range(self._bands):
+            for sprite, paint in zip(sprites, paints, strict=True):
+                box = sprite.boxes.get(band)
+                if box is not None:
+                    piece = sprite.bend(band, self._net_px)
+                    if paint is None:
+                        canvas.drawImage(piece, box[0], box[1])
+                    else:
+                        canvas.drawImage(piece, box[0], box[1], skia.SamplingOptions(), paint)
 
     def _invert(
         self,
-        mesh: Points,
-        wanted: _Floats,
-        rest: _Floats,
-        owner: npt.NDArray[np.intp],
-        slopes: _Floats,
-    ) -> _Floats:
+        posed: _Complex,
+        wanted: _Complex,
+        rest: _Complex,
+        slopes: list[tuple[complex, complex]],
+        plans: list[tuple[Sprite, int, int]],
+    ) -> _Complex:
         """Return the drawing's points that the meshes carry to `wanted`, starting at `rest`."""
-        first = np.array([layer.lattice.start for layer in self._layers], np.intp)[owner]
-        origin, cell = self._origin[owner], self._cell[owner]
-        columns = self._shape[owner, 0]
-        last = (self._shape[owner] - 2).astype(np.float32)
-        slope = slopes[owner]
+        layers = [sprite.layer for sprite, _, _ in plans]
+        sizes = [rows * columns for _, rows, columns in plans]
+
+        def each(values: list[float]) -> _Floats:
+            return np.repeat(np.array(values, np.float32), sizes)
+
+        x0, y0 = each([la.origin[0] for la in layers]), each([la.origin[1] for la in layers])
+        sx, sy = each([1 / la.cell[0] for la in layers]), each([1 / la.cell[1] for la in layers])
+        last_x, last_y = (
+            each([la.columns - 2 for la in layers]),
+            each([la.rows - 2 for la in layers]),
+        )
+        first = np.repeat(np.array([la.lattice.start for la in layers], np.int32), sizes)
+        columns = np.repeat(np.array([la.columns for la in layers], np.int32), sizes)
+        alpha = np.repeat(np.array([a for a, _ in slopes], np.complex64), sizes)
+        beta = np.repeat(np.array([b for _, b in slopes], np.complex64), sizes)
         for _ in range(NEWTON_STEPS):
-            at = (rest - origin) / cell
+            tx, ty = (rest.real - x0) * sx, (rest.imag - y0) * sy
             # Outside the mesh its outer cells go on straight.
-            corner = np.clip(np.floor(at), 0, last)
-            t = at - corner
-            c = corner.astype(np.intp)
-            i = first + c[:, 1] * columns + c[:, 0]
-            a, b, u, v = mesh[i], mesh[i + 1], mesh[i + columns], mesh[i + columns + 1]
-            tx, ty = t[:, :1], t[:, 1:]
-            upper = a + (b - a) * tx
-            miss = wanted - (upper + ((u + (v - u) * tx) - upper) * ty)
-            rest = rest + np.einsum("ni,nij->nj", miss, slope)
+            cx, cy = np.clip(np.floor(tx), 0, last_x), np.clip(np.floor(ty), 0, last_y)
+            tx -= cx
+            ty -= cy
+            i = first + cy.astype(np.int32) * columns + cx.astype(np.int32)
+            j = i + columns
+            upper, lower = posed[i], posed[j]
+            upper += (posed[i + 1] - upper) * tx
+            lower += (posed[j + 1] - lower) * tx
+            miss = wanted - (upper + (lower - upper) * ty)
+            rest = rest + (alpha * miss + beta * miss.conj())
         return rest

@@ -9,6 +9,7 @@ the head, body. All later motions are smooth over the whole plane, so that parts
 drawing never part.
 """
 
+import cmath
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from avatar.puppet.svg import Drawing, Points, Shape, read_svg
 from avatar.rig import CharacterError
 
 _Floats = npt.NDArray[np.float32]
+_Complex = npt.NDArray[np.complex64]
 _Where = slice | npt.NDArray[np.intp]
 
 
@@ -79,6 +81,11 @@ def _hats(keys: Sequence[float], value: float) -> _Floats:
     return weights
 
 
+def _share(layer: LayerSpec, y: _Floats) -> _Floats | float:
+    """Return a layer's share of the head's motion at heights `y`."""
+    return 1 - _ramp(y, *layer.head) if isinstance(layer.head, tuple) else layer.head
+
+
 class _Cloud:
     """A set of points with all that moves them, each looked up once."""
 
@@ -112,7 +119,12 @@ class _Cloud:
         self.drawn = np.array([self._position[i] for i in indices], np.intp)
         """Places of the same points in this cloud."""
         self.rest = np.concatenate(rest).astype(np.float32)
-        self._weigh(spans)
+        share, depth, bulge = np.zeros((3, count), np.float32)
+        for spec_layer in spec.layer:
+            span = spans[spec_layer.name]
+            share[span] = _share(spec_layer, self.rest[span, 1])
+            depth[span], bulge[span] = spec_layer.depth, spec_layer.bulge
+        self._weigh(share, depth, bulge)
 
         self._keyforms = []
         for form in puppet.keyforms:
@@ -132,34 +144,33 @@ class _Cloud:
                 weight = (give**spring.power * spring.gain).astype(np.float32)
                 self._springs.append((i, spring, span, weight))
 
-    def _weigh(self, spans: dict[str, slice]) -> None:
-        """Work out what of the head's and the body's motion each point takes."""
+    def _weigh(self, share: _Floats, depth: _Floats, bulge: _Floats) -> None:
+        """Work out what of the head's and the body's motion each point takes.
+
+        Args:
+            share: of the head's motion, each point's, 0..1.
+            depth: in front of the head's axis.
+            bulge: how much further in front the middle is.
+        """
         spec = self._puppet.spec
         x, y = self.rest[:, 0], self.rest[:, 1]
-        self._head = np.zeros((len(self.rest), 1), np.float32)
-        z = np.zeros(len(self.rest), np.float32)
-        centre, radii = _array(spec.head.centre), _array(spec.head.radii)
-        q = ((self.rest - centre) / radii) ** 2 @ _array([1.0, 0.35])
-        for layer in spec.layer:
-            span = spans[layer.name]
-            if isinstance(layer.head, tuple):
-                self._head[span, 0] = 1 - _ramp(y[span], *layer.head)
-            else:
-                self._head[span] = layer.head
-            z[span] = layer.depth + layer.bulge / (1 + q[span])
-        self._depth = z
-        self._from_centre = self.rest - centre
+        q = ((self.rest - _array(spec.head.centre)) / _array(spec.head.radii)) ** 2 @ _array(
+            [1.0, 0.35]
+        )
+        found = np.flatnonzero(share)
+        whole = len(found) > 0 and len(found) == found[-1] - found[0] + 1
+        self._on_head: _Where = slice(int(found[0]), int(found[-1]) + 1) if whole else found
+        self._head = share[self._on_head]
+        self._depth = (depth + bulge / (1 + q))[self._on_head].astype(np.float32)
         body = spec.body
         height = (body.hip[1] - y) / (body.hip[1] - body.shoulder_y)
         self._height = np.clip(height, 0, 1.35).astype(np.float32)
         rise = _ramp(-y, -body.hip[1], -body.shoulder_y)
         aside = np.abs(x - body.hip[0])
         chest = np.exp(-(((y - body.shoulder_y - 220) / 260) ** 2))
-        free = 1 - self._head[:, 0]
-        self._breath = np.stack(
-            [(x - body.hip[0]) * 0.011 * chest * free, -body.breath * rise], 1
-        ).astype(np.float32)
-        shrug = _ramp(aside, *body.shrug_from) * _ramp(-y, -body.hip[1], -body.shoulder_y) * free
+        wider = (x - body.hip[0]) * 0.011 * chest * (1 - share)
+        self._breath = (wider - 1j * body.breath * rise).astype(np.complex64)
+        shrug = _ramp(aside, *body.shrug_from) * rise * (1 - share)
         self._shrug = (-body.shrug * shrug).astype(np.float32)
 
     def _where(self, indices: Sequence[int]) -> _Where | None:
@@ -190,41 +201,40 @@ class _Cloud:
         p = self.rest.copy()
         for form, where in self._keyforms:
             weights = form.weights(values)
-            if weights.any():
-                p[where] += np.tensordot(weights, form.deltas, 1)
+            used = np.flatnonzero(weights)
+            if len(used):
+                p[where] += np.tensordot(weights[used], form.deltas[used], 1)
         self._smile(p, values["ParamMouthForm"])
+        # From here on a point is one complex number, x + iy: half the work, and turns multiply.
+        z = p.view(np.complex64)[:, 0]
         for slide, where in self._slides:
             share = _at(slide.keys, values[slide.parameter])
             if share:
-                p[where] += _array(slide.by) * np.float32(share)
+                z[where] += np.complex64(complex(*slide.by) * share)
         for turn, where in self._turns:
-            turned = math.radians(_at(turn.keys, values[turn.parameter]))
-            if turned:
-                c, s = math.cos(turned), math.sin(turned)
-                pivot = _array(turn.pivot)
-                p[where] = (p[where] - pivot) @ _array([[c, s], [-s, c]]) + pivot
+            angle = math.radians(_at(turn.keys, values[turn.parameter]))
+            if angle:
+                pivot = np.complex64(complex(*turn.pivot))
+                z[where] = (z[where] - pivot) * np.complex64(cmath.rect(1, angle)) + pivot
         for i, spring, span, weight in self._springs:
-            away = _array(tips[i]) - _array(spring.tip)
             if spring.sway:
-                p[span] += weight[:, None] * away
+                away = complex(*tips[i].tolist()) - complex(*spring.tip)
+                z[span] += weight * np.complex64(away)
             else:
-                self._bend(p[span], spring, weight, tips[i])
-        return self.carried(p, values)
+                self._bend(z[span], spring, weight, complex(*tips[i].tolist()))
+        self.carried(z, values)
+        return p
 
     @staticmethod
-    def _bend(p: Points, spring: SpringSpec, weight: _Floats, tip: npt.NDArray[np.float64]) -> None:
-        """Bend the points `p` about the root, in place, so that the tip points at `tip`."""
-        rx, ry = spring.root
-        ax, ay = spring.tip[0] - rx, spring.tip[1] - ry
-        bx, by = tip[0] - rx, tip[1] - ry
-        angle = math.atan2(ax * by - ay * bx, ax * bx + ay * by)
-        x, y = p[:, 0] - np.float32(rx), p[:, 1] - np.float32(ry)
-        turn = weight * np.float32(angle)
-        c, s = np.cos(turn), np.sin(turn)
+    def _bend(z: _Complex, spring: SpringSpec, weight: _Floats, tip: complex) -> None:
+        """Bend the points `z` about the root, in place, so that the tip points at `tip`."""
+        root = complex(*spring.root)
+        turned = (tip - root) / (complex(*spring.tip) - root)
         # Stretched or squeezed a little along its length by motion along its axis.
-        longer = 1 + weight * np.float32(0.5 * (math.hypot(bx, by) / math.hypot(ax, ay) - 1))
-        p[:, 0] = (x * c - y * s) * longer + np.float32(rx)
-        p[:, 1] = (x * s + y * c) * longer + np.float32(ry)
+        longer, angle = 0.5 * (abs(turned) - 1), cmath.phase(turned)
+        z -= np.complex64(root)
+        z *= np.exp(weight * np.complex64(complex(longer, angle)))
+        z += np.complex64(root)
 
     def _smile(self, p: Points, form: float) -> None:
         mouth = self._puppet.spec.mouth
@@ -240,40 +250,41 @@ class _Cloud:
         part[:, 0] += reach * np.float32(mouth.half_width * mouth.widen * form)
         p[self._mouth] = part
 
-    def carried(self, p: Points, values: "_Values") -> Points:
-        """Return points `p` (one for each of this cloud) carried by head and body; in place."""
+    def carried(self, z: _Complex, values: "_Values") -> None:
+        """Carry points `z` (one for each of this cloud) with head and body, in place."""
         spec = self._puppet.spec
         head, body = spec.head, spec.body
         yaw = math.radians(values["ParamAngleX"] / 30 * head.turn_deg)
         nod = math.radians(values["ParamAngleY"] / 30 * head.nod_deg)
         lean = math.radians(values["ParamAngleZ"] * head.lean)
         if yaw or nod or lean:
-            x = p[:, 0] - np.float32(head.centre[0])
-            y = p[:, 1] - np.float32(head.centre[1])
-            z = self._depth
-            hx = x * np.float32(math.cos(yaw)) + z * np.float32(math.sin(yaw))
-            hy = y * np.float32(math.cos(nod)) - z * np.float32(math.sin(nod))
-            hx += np.float32(head.centre[0] - head.pivot[0])
-            hy += np.float32(head.centre[1] - head.pivot[1])
-            c, s = np.float32(math.cos(lean)), np.float32(math.sin(lean))
-            tx = hx * c - hy * s + np.float32(head.pivot[0])
-            ty = hx * s + hy * c + np.float32(head.pivot[1])
-            weight = self._head[:, 0]
-            p[:, 0] += weight * (tx - p[:, 0])
-            p[:, 1] += weight * (ty - p[:, 1])
-        shift = np.float32(body.shift * values["ParamBodyAngleX"])
-        rise = np.float32(-body.bow * values["ParamBodyAngleY"])
-        p += self._breath * np.float32(values["ParamBreath"])
-        p[:, 0] += self._height * shift
-        p[:, 1] += self._height * rise + self._shrug * np.float32(values["ParamShoulderY"])
+            on = self._on_head
+            h = z[on]
+            away = h - np.complex64(complex(*head.centre))
+            turned = np.empty_like(away)
+            turned.real = away.real * np.float32(math.cos(yaw))
+            turned.imag = away.imag * np.float32(math.cos(nod))
+            turned += self._depth * np.complex64(complex(math.sin(yaw), -math.sin(nod)))
+            turned += np.complex64(complex(*head.centre) - complex(*head.pivot))
+            turned *= np.complex64(cmath.rect(1, lean))
+            turned += np.complex64(complex(*head.pivot))
+            turned -= h
+            turned *= self._head
+            z[on] = h + turned
+        z += self._breath * np.float32(values["ParamBreath"])
+        shift = complex(
+            body.shift * values["ParamBodyAngleX"], -body.bow * values["ParamBodyAngleY"]
+        )
+        z += self._height * np.complex64(shift)
+        shrug = values["ParamShoulderY"]
+        if shrug:
+            z += self._shrug * np.complex64(complex(0, shrug))
         tilt = math.radians(values["ParamBodyAngleZ"] * body.lean)
         if tilt:
-            tc, ts = math.cos(tilt), math.sin(tilt)
-            hip = _array(body.hip)
-            p -= hip
-            p[:] = p @ _array([[tc, ts], [-ts, tc]])
-            p += hip
-        return p
+            hip = np.complex64(complex(*body.hip))
+            z -= hip
+            z *= np.complex64(cmath.rect(1, tilt))
+            z += hip
 
 
 class _Values:
@@ -429,8 +440,7 @@ class Puppet:
                 made.append(Layer(spec, shapes, slice(0, 0), 0, 0, (0, 0), (0, 0)))
                 start += len(self.indices(shapes))
                 continue
-            inside = np.concatenate([self.drawing.points[s.start : s.stop] for s in shapes])
-            low, high = inside.min(0) - 6, inside.max(0) + 6
+            low, high = self._bounds(shapes)
             columns, rows = (int(n) for n in np.ceil((high - low) / spec.cell) + 1)
             columns, rows = max(columns, 3), max(rows, 3)
             cell = (high - low) / (columns - 1, rows - 1)
@@ -441,6 +451,20 @@ class Puppet:
             )  # fmt: skip
             start = stop
         return tuple(made)
+
+    def _bounds(self, shapes: Sequence[Shape]) -> tuple[_Floats, _Floats]:
+        """Return the least and greatest corner of what is seen of `shapes`, with a margin."""
+        points, clips = self.drawing.points, self.drawing.clips
+        lows, highs = [], []
+        for shape in shapes:
+            low = points[shape.start : shape.stop].min(0)
+            high = points[shape.start : shape.stop].max(0)
+            for name in shape.clips:
+                outline = np.concatenate([points[c.start : c.stop] for c in clips[name]])
+                low, high = np.maximum(low, outline.min(0)), np.minimum(high, outline.max(0))
+            lows.append(low)
+            highs.append(high)
+        return np.min(lows, 0) - 6, np.max(highs, 0) + 6
 
     def _check(self) -> None:
         layers = {layer.spec.name for layer in self.layers}
@@ -456,13 +480,19 @@ class Puppet:
                 self.check_parameter(entry.parameter, table, i)
                 for name in entry.groups:
                     shapes = self.group(name, table, i)
-                    whole = name in layers and table != "fade"
+                    whole = name in layers
                     if not whole and any(s.groups[0] in warped for s in shapes):
                         raise self.file.fault(
                             table, i,
                             f"{name!r} lies inside a warped layer, {shapes[0].groups[0]!r}",
                             "make it a layer of its own, or that layer live",
                         )  # fmt: skip
+        for i, layer in enumerate(self.spec.layer):
+            for name in layer.under:
+                if name not in warped:
+                    raise self.file.fault(
+                        "layer", i, f"{name!r} cannot cover it: no warped layer", "correct under"
+                    )
         for i, spring in enumerate(self.spec.spring):
             for name in spring.layers:
                 if name not in layers:
@@ -551,18 +581,14 @@ class _Anchors(_Cloud):
         self._specs = specs
         rest = [spring.root for spring in specs] + [spring.tip for spring in specs]
         self.rest = np.array(rest, np.float32).reshape(-1, 2)
-        spans = {layer.name: slice(0, 0) for layer in puppet.spec.layer}
-        self._weigh(spans)
         layers = {layer.name: layer for layer in puppet.spec.layer}
+        own = [layers[spring.layers[0]] for spring in (*specs, *specs)]
+        share = _array(
+            [float(np.max(_share(la, self.rest[k : k + 1, 1]))) for k, la in enumerate(own)]
+        )
+        self._weigh(share, _array([la.depth for la in own]), np.zeros(len(own), np.float32))
+        self._lean = share[: len(specs)]
         n = len(specs)
-        for i, spring in enumerate(specs):
-            layer = layers[spring.layers[0]]
-            for k in (i, n + i):
-                y = self.rest[k : k + 1, 1]
-                self._head[k] = (
-                    1 - _ramp(y, *layer.head) if isinstance(layer.head, tuple) else layer.head
-                )
-                self._depth[k] = layer.depth
         self._turned = [
             (turn, np.array([k for i, s in enumerate(specs) if s.layers[0] in turn.groups
                              for k in (i, n + i)], np.intp))
@@ -574,16 +600,17 @@ class _Anchors(_Cloud):
         """Return where the tips are in the drawing's own space, before head and body move it."""
         n = len(self._specs)
         rest = self.rest.copy()
+        z = rest.view(np.complex64)[:, 0]
         for turn, where in self._turned:
             angle = math.radians(_at(turn.keys, values[turn.parameter]))
             if angle and len(where):
-                c, s = math.cos(angle), math.sin(angle)
-                pivot = _array(turn.pivot)
-                rest[where] = (rest[where] - pivot) @ _array([[c, s], [-s, c]]) + pivot
-        carried = self.carried(rest, values).astype(float)
+                pivot = np.complex64(complex(*turn.pivot))
+                z[where] = (z[where] - pivot) * np.complex64(cmath.rect(1, angle)) + pivot
+        self.carried(z, values)
+        carried = rest.astype(float)
         root, tip = carried[:n], carried[n:]
         head = self._puppet.spec.head
-        lean = np.radians(values["ParamAngleZ"] * head.lean) * self._head[:n, 0]
+        lean = np.radians(values["ParamAngleZ"] * head.lean) * self._lean
         back = -lean * self._hang
         c, s = np.cos(back), np.sin(back)
         arm = tip - root

@@ -96,6 +96,14 @@ class LayerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How much further in front its middle is than its rim."""
     cell: float = 64.0
     """Mesh size of its warp."""
+    still: float = 0.12
+    """A warped layer that moved by fewer pixels keeps its picture."""
+    under: tuple[str, ...] = ()
+    """Layers that cover parts of it whatever the pose; those parts are not drawn."""
+    margin: float = 40.0
+    """How far inside the cover it may show nevertheless, by their relative motion."""
+    stamps: tuple[str, ...] = ()
+    """Groups inside a live layer that move but do not bend: drawn as pictures."""
 
 
 class KeyformSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,7 +149,7 @@ class FadeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Opacity by a parameter."""
 
     groups: tuple[str, ...]
-    """Groups of live layers."""
+    """Layers, or groups inside live layers."""
     parameter: str
     """Which parameter."""
     keys: Keys
