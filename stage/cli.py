@@ -78,11 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _expected() -> tuple[type[Exception], ...]:
     """Return the failures whose message is already one clear line with the remedy."""
     from avatar.rig import CharacterError
+    from dialogue.character import CharacterError as PersonaError
     from dialogue.plugins import EngineError, EngineUnavailable
     from stage.config import ConfigError
     from stage.models.store import ModelError
 
-    return (CharacterError, ConfigError, EngineError, EngineUnavailable, ModelError)
+    return (CharacterError, PersonaError, ConfigError, EngineError, EngineUnavailable, ModelError)
 
 
 if __name__ == "__main__":

@@ -1,129 +1,184 @@
 """List, fetch, verify and remove models.
 
-bunraku models                    what there is, how big it is, under which licence
-bunraku models fetch --default    what a show needs on this machine
-bunraku models fetch piper-joe    one of them; goes on where it was cut off
-bunraku models verify             hash every byte again
-bunraku models remove NAME        free the disk
-bunraku models where              the folder they are in ($BUNRAKU_CACHE moves it)
+  bunraku models                       what there is, its size, licence and state
+  bunraku models fetch                 get the default models (about 1.4 GB, once for all checkouts)
+  bunraku models fetch piper-joe       get one; goes on where it stopped
+  bunraku models verify                hash every file again
+  bunraku models remove qwen2.5-coder-0.5b
+  bunraku models where whisper-base    print its path
+
+Models lie in the user's cache; BUNRAKU_CACHE names another folder. A model of your own needs no
+entry: `bunraku live --model my.gguf`.
 """
 
 import argparse
 import sys
 import time
 
-from stage.models.store import ModelStore, default_names, names_for_tests
+from stage.models.store import ModelError, ModelStore, default_names, names_for_tests
+from stage.terminal import Terminal, megabytes
+
+STATES = {"ready": "ok", "partial": "warn", "missing": "bad"}
+WORDS = {"ready": "ready", "partial": "half fetched", "missing": "not here"}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument(
-        "action", nargs="?", default="list", choices=("list", "fetch", "verify", "remove", "where")
-    )
-    parser.add_argument("names", nargs="*", help="names from the list")
-    parser.add_argument("--default", action="store_true", help="fetch what a show needs here")
-    parser.add_argument("--tests", action="store_true", help="fetch what the tests need")
-    parser.add_argument("--all", action="store_true", help="fetch every entry")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("list", help="what there is (the default)")
+    fetch = actions.add_parser("fetch", help="get models: names, or one of the sets below")
+    fetch.add_argument("names", nargs="*", help="catalogue names (default: --default)")
+    sets = fetch.add_mutually_exclusive_group()
+    sets.add_argument("--default", action="store_true", help="what a show needs on this machine")
+    sets.add_argument("--tests", action="store_true", help="that, and what the tests need")
+    sets.add_argument("--all", action="store_true", help="everything in the catalogue")
+    verify = actions.add_parser("verify", help="hash every file again")
+    verify.add_argument("names", nargs="*", help="catalogue names (default: all that are here)")
+    remove = actions.add_parser("remove", help="delete models from the cache")
+    remove.add_argument("names", nargs="+", help="catalogue names")
+    where = actions.add_parser("where", help="print the cache's folder, or a model's path")
+    where.add_argument("name", nargs="?", help="a catalogue name")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it."""
+    """Do what was asked."""
     store = ModelStore()
     match arguments.action:
-        case "list":
-            return _list(store)
-        case "where":
-            print(store.root)
-            return 0
         case "fetch":
-            return _fetch(store, arguments)
+            return _fetch(store, _names(store, arguments))
         case "verify":
             return _verify(store, arguments.names)
-    if not arguments.names:
-        print("bunraku models remove: name what to remove", file=sys.stderr)
-        return 2
-    for name in arguments.names:
-        store.remove(name)
-        print(f"{name}: removed")
-    return 0
+        case "remove":
+            return _remove(store, arguments.names)
+        case "where":
+            print(store.path(arguments.name) if arguments.name else store.root)
+            return 0
+    return _list(store)
 
 
 def _list(store: ModelStore) -> int:
-    for row in store.status():
-        size = f"{row.model.size / 1e6:.0f} MB"
-        print(f"{row.name:<20} {row.model.kind:<4} {size:>8}  {row.state:<8} {row.model.title}")
-        print(f"{'':<20} licence: {row.model.licence}; {row.model.note}")
-    missing = [n for n in default_names() if n not in _ready(store)]
+    out = Terminal()
+    default = default_names()
+    rows = [
+        [
+            out.mark(STATES[row.state]),
+            row.name,
+            row.model.kind,
+            f"{megabytes(row.model.size):>7}",
+            WORDS[row.state] + (" (default)" if row.name in default else ""),
+            row.model.licence,
+            out.faint(row.model.note),
+        ]
+        for row in store.status()
+    ]
+    out.table(rows)
+    missing = [row.name for row in store.status() if row.state != "ready" and row.name in default]
+    out.line()
+    out.line(out.faint(f"in {store.root}"))
     if missing:
-        print(f"\nmissing for a show: {', '.join(missing)}; run `bunraku models fetch --default`")
+        out.line(f"`bunraku models fetch` gets what a show needs: {', '.join(missing)}")
     return 0
 
 
-def _ready(store: ModelStore) -> set[str]:
-    return {row.name for row in store.status() if row.state == "ready"}
-
-
-def _fetch(store: ModelStore, arguments: argparse.Namespace) -> int:
-    names = list(arguments.names)
-    if arguments.default:
-        names += default_names()
-    if arguments.tests:
-        names += names_for_tests()
+def _names(store: ModelStore, arguments: argparse.Namespace) -> list[str]:
     if arguments.all:
-        names += store.entries
-    if not names:
-        print("bunraku models fetch: name a model, or give --default", file=sys.stderr)
-        return 2
-    ready = _ready(store)
-    wanted = [name for name in dict.fromkeys(names) if name not in ready]
-    for number, name in enumerate(wanted, 1):
-        bar = _Bar(f"model {number} of {len(wanted)}")
-        store.fetch(name, bar)
+        return list(store.entries)
+    if arguments.tests:
+        return list(dict.fromkeys((*default_names(), *names_for_tests())))
+    names: list[str] = list(arguments.names)
+    if arguments.default or not names:
+        names = [*default_names(), *names]
+    for name in names:
+        if name not in store.entries:
+            store.resolve(name)  # says what is meant
+            raise ModelError(f"{name} is a file of yours; there is nothing to fetch")
+    return list(dict.fromkeys(names))
+
+
+def _fetch(store: ModelStore, names: list[str]) -> int:
+    failed = 0
+    for name in names:
+        bar = FetchBar(name)
+        try:
+            path = store.fetch(name, bar.show)
+        except ModelError as error:
+            bar.end()
+            print(f"bunraku: {error}", file=sys.stderr)
+            failed += 1
+            continue
         bar.end()
-    return 0
+        out = Terminal(sys.stderr)
+        out.line(f"{out.mark('ok')} {name}  {out.faint(str(path))}")
+    return 1 if failed else 0
 
 
 def _verify(store: ModelStore, names: list[str]) -> int:
-    bad = 0
-    for name in names or sorted(_ready(store)):
+    here = [row.name for row in store.status() if row.state == "ready"]
+    if not names and not here:
+        raise ModelError("no models are here; run `bunraku models fetch`")
+    out, failed = Terminal(), 0
+    for name in names or here:
         wrong = store.verify(name)
-        if wrong:
-            bad = 1
-            print(f"{name}: {', '.join(wrong)} differ; run `bunraku models fetch {name}`")
-        else:
-            print(f"{name}: every byte is right")
-    return bad
+        if not wrong:
+            out.line(f"{out.mark('ok')} {name}: every file is as it should be")
+            continue
+        failed += 1
+        out.line(
+            f"{out.mark('bad')} {name}: wrong or missing: {', '.join(wrong)}; "
+            f"run `bunraku models fetch {name}`"
+        )
+    return 1 if failed else 0
 
 
-class _Bar:
-    """A progress bar; on anything but a terminal a line each tenth."""
+def _remove(store: ModelStore, names: list[str]) -> int:
+    for name in names:
+        if name not in store.entries:
+            store.resolve(name)  # says what is meant
+    before = {row.name: row for row in store.status()}
+    for name in names:
+        store.remove(name)
+        state = before[name].state
+        freed = f"; {megabytes(before[name].model.size)} freed" if state == "ready" else ""
+        print(f"{name}: {'was not here' if state == 'missing' else 'removed' + freed}")
+    return 0
+
+
+class FetchBar:
+    """How much of a model is here: one line that moves on a terminal, a line a tenth elsewhere."""
 
     WIDTH = 28
 
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._live = sys.stderr.isatty()
-        self._begun: tuple[float, int] | None = None
-        self._shown = -1
+    def __init__(self, name: str, out: Terminal | None = None) -> None:
+        """Show the progress of `name` on `out` (standard error)."""
+        self._name = name
+        self._out = out if out is not None else Terminal(sys.stderr)
+        self._stream = self._out._stream
+        self._shown_s = -1.0
+        self._tenth = -1
+        self._said = ""
 
-    def __call__(self, name: str, done: int, total: int, message: str) -> None:
-        now = time.monotonic()
-        if self._begun is None:
-            self._begun = (now, done)
-        share = done / max(total, 1)
-        rate = (done - self._begun[1]) / max(now - self._begun[0], 1e-3) / 1e6
-        text = f"{self._title}: {name}"
-        tail = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB, {rate:.1f} MB/s, {message}"
-        if self._live:
-            full = round(share * self.WIDTH)
-            bar = "█" * full + "·" * (self.WIDTH - full)
-            sys.stderr.write(f"\r\x1b[K{text} {bar} {tail}")
-            sys.stderr.flush()
-        elif int(share * 10) > self._shown:
-            self._shown = int(share * 10)
-            print(f"{text}: {tail}", file=sys.stderr, flush=True)
+    def show(self, name: str, done: int, total: int, doing: str) -> None:
+        """Take one report of the store."""
+        share = done / total if total else 1.0
+        now_s = time.monotonic()
+        if not self._out.live:
+            if int(share * 10) > self._tenth or doing != self._said:
+                self._tenth, self._said = int(share * 10), doing
+                self._out.line(
+                    f"{name}: {share:4.0%} of {megabytes(total)}" + (f", {doing}" if doing else "")
+                )
+            return
+        if now_s - self._shown_s < 0.1 and doing == self._said:
+            return
+        self._shown_s, self._said = now_s, doing
+        full = round(share * self.WIDTH)
+        bar = "█" * full + "·" * (self.WIDTH - full)
+        text = f"{name} {bar} {share:4.0%} of {megabytes(total)}  {doing}"
+        self._stream.write(f"\r\x1b[K{text[: max(20, self._out.width - 1)]}")
+        self._stream.flush()
 
     def end(self) -> None:
-        """Leave the line."""
-        if self._live:
-            sys.stderr.write("\n")
+        """Clear the moving line."""
+        if self._out.live:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
