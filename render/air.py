@@ -3,9 +3,12 @@
 Runs on: the caller's thread puts frames and sound in; one thread a sink takes them out. A sink's
 frame queue holds 4 (when it is full the oldest goes and is counted), its sound 1 s (when it is
 full the sink is off the air). A sink that raises is closed and made anew after 1, 2, 4 ... 30 s.
-With `blocking=True` (films made offline) the caller waits instead, and nothing is dropped.
+With `blocking=True` (films made offline) the caller waits instead, nothing is dropped, and a
+sink that fails stays off. A picture is copied once for all sinks, into memory that is used again
+when the last of them is done with it; at most 5 pictures a sink can be under way.
 """
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -15,16 +18,20 @@ from typing import Literal
 
 import numpy as np
 
-from dialogue.ticks import TICKS_PER_S, Ticks
+from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
 from render.contracts import Sink
-from render.frames import VideoFrame
+from render.frames import Pixels, VideoFrame
 from voice.speech import Samples
 
 FRAMES = 4
 SOUND: Ticks = TICKS_PER_S
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+HEALTHY_S = 10
+"""A sink that has sent this many seconds of pictures is well again: its back-off starts over."""
 CLOSE_S = 20.0
 """How long a sink may take to finish at the end of a show."""
+
+State = Literal["opening", "live", "off", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +40,16 @@ class SinkStatus:
 
     name: str
     """As it was added."""
-    state: Literal["opening", "live", "off", "closed"]
-    """"off": failed, being retried."""
+    state: State
+    """"off": failed or stuck, being retried."""
     sent: int
     """Frames sent."""
     dropped: int
     """Frames dropped because the sink was too slow."""
     error: str
     """Why it failed last; one line, or ""."""
+    lag_ms: float = 0.0
+    """How much sound is waiting for it."""
 
 
 class Air:
@@ -58,6 +67,7 @@ class Air:
         self._size = (width, height, fps)
         self._blocking = blocking
         self._lines: dict[str, _Line] = {}
+        self._pool = _Pool()
 
     def add(self, name: str, make: Callable[[], Sink]) -> None:
         """Put a sink on air; `make` is called on its thread, again after each failure."""
@@ -74,9 +84,10 @@ class Air:
         """Give a picture to every sink. The frame's pixels are copied once, for all of them."""
         if not self._lines:
             return
-        shared = VideoFrame(frame.pts, frame.index, frame.pixels.copy(), frame.i420.copy())
+        picture = self._pool.picture(frame)
         for line in self._lines.values():
-            line.video(shared)
+            line.video(picture)
+        picture.release()
 
     def audio(self, pts: Ticks, samples: Samples) -> None:
         """Give a block of sound to every sink."""
@@ -97,6 +108,55 @@ class Air:
             line.join(max(0.0, end - time.monotonic()))
 
 
+class _Pool:
+    """Memory for pictures, used again."""
+
+    def __init__(self) -> None:
+        self.free: deque[tuple[Pixels, Pixels]] = deque()
+
+    def picture(self, frame: VideoFrame) -> "_Picture":
+        """Return a copy of `frame`, held once."""
+        try:
+            pixels, i420 = self.free.popleft()
+        except IndexError:
+            pixels, i420 = np.empty_like(frame.pixels), np.empty_like(frame.i420)
+        np.copyto(pixels, frame.pixels)
+        np.copyto(i420, frame.i420)
+        shown, shown_i420 = pixels.view(), i420.view()
+        shown.flags.writeable = shown_i420.flags.writeable = False
+        return _Picture(
+            VideoFrame(frame.pts, frame.index, shown, shown_i420), (pixels, i420), self.free
+        )
+
+
+class _Picture:
+    """A frame and how many still need it."""
+
+    def __init__(
+        self,
+        frame: VideoFrame,
+        memory: tuple[Pixels, Pixels],
+        free: deque[tuple[Pixels, Pixels]],
+    ) -> None:
+        self.frame = frame
+        self._memory = memory
+        self._free = free
+        self._holders = 1
+        self._lock = threading.Lock()
+
+    def hold(self) -> None:
+        """Keep it for one more."""
+        with self._lock:
+            self._holders += 1
+
+    def release(self) -> None:
+        """One is done with it; the last gives its memory back."""
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                self._free.append(self._memory)
+
+
 class _Line:
     """One sink, its two queues and its thread."""
 
@@ -106,15 +166,15 @@ class _Line:
     ) -> None:  # fmt: skip
         self._name = name
         self._make = make
-        self._open = (width, height, fps)
+        self._size = (width, height, fps)
         self._blocking = blocking
-        self._frames: deque[VideoFrame] = deque()
+        self._frames: deque[_Picture] = deque()
         self._sound: deque[tuple[Ticks, Samples]] = deque()
         self._held: Ticks = 0
         self._change = threading.Condition()
         self._ending = False
         self._overflow = False
-        self._state: Literal["opening", "live", "off", "closed"] = "opening"
+        self._state: State = "opening"
         self._sent = 0
         self._dropped = 0
         self._error = ""
@@ -122,16 +182,17 @@ class _Line:
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
         self._thread.start()
 
-    def video(self, frame: VideoFrame) -> None:
+    def video(self, picture: _Picture) -> None:
         with self._change:
             if self._blocking:
                 self._change.wait_for(lambda: len(self._frames) < FRAMES or not self._working())
             if not self._working():
                 return
             if len(self._frames) >= FRAMES:
-                self._frames.popleft()
+                self._frames.popleft().release()
                 self._dropped += 1
-            self._frames.append(frame)
+            picture.hold()
+            self._frames.append(picture)
             self._change.notify_all()
 
     def audio(self, pts: Ticks, samples: Samples) -> None:
@@ -143,7 +204,9 @@ class _Line:
             if self._held + len(samples) > SOUND and not self._blocking:
                 if self._state == "live":
                     self._overflow = True
-                self._sound.clear()
+                    self._off(f"sink {self._name} did not take its sound for 1 s")
+                    return
+                self._sound.clear()  # still opening: it will begin with what is new
                 self._held = 0
             self._sound.append((pts, samples))
             self._held += len(samples)
@@ -151,7 +214,9 @@ class _Line:
 
     def status(self) -> SinkStatus:
         with self._change:
-            return SinkStatus(self._name, self._state, self._sent, self._dropped, self._error)
+            return SinkStatus(
+                self._name, self._state, self._sent, self._dropped, self._error, to_ms(self._held)
+            )
 
     def end(self) -> None:
         with self._change:
@@ -164,65 +229,83 @@ class _Line:
     def _working(self) -> bool:
         return not self._ending and self._state in ("opening", "live")
 
+    def _off(self, error: str) -> None:
+        """Leave the air; the caller holds the lock."""
+        self._state = "off"
+        self._error = error
+        while self._frames:
+            self._frames.popleft().release()
+        self._sound.clear()
+        self._held = 0
+        self._change.notify_all()
+
     def _run(self) -> None:
         while True:
             sink: Sink | None = None
             try:
                 sink = self._make()
-                sink.open(width=self._open[0], height=self._open[1], fps=self._open[2])
+                width, height, fps = self._size
+                sink.open(width=width, height=height, fps=fps)
                 with self._change:
                     self._state = "live"
+                    self._overflow = False
                 self._pump(sink)
                 sink.close()
-                sink = None
                 with self._change:
                     self._state = "closed"
                     self._change.notify_all()
                 return
             except Exception as error:
                 with self._change:
-                    self._state = "off"
-                    self._error = str(error).splitlines()[0] if str(error) else repr(error)
-                    self._frames.clear()
-                    self._sound.clear()
-                    self._held = 0
-                    self._overflow = False
-                    self._change.notify_all()
-                    ending = self._ending or self._blocking
+                    self._off(_line(error))
                 if sink is not None:
-                    try:
+                    with contextlib.suppress(Exception):  # broken: the first error is what counts
                         sink.close()
-                    except Exception:  # it is broken already; the first error is the one to tell
-                        ending = ending or False
-                if ending:
-                    return
-                wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
-                self._failures += 1
-                with self._change:
-                    if self._change.wait_for(lambda: self._ending, wait_s):
-                        self._state = "closed"
-                        return
-                    self._state = "opening"
+            if self._blocking or not self._rest():
+                return
+
+    def _rest(self) -> bool:
+        """Wait before the next try; False when the show has ended meanwhile."""
+        wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
+        self._failures += 1
+        with self._change:
+            ended = self._change.wait_for(lambda: self._ending, wait_s)
+            self._state = "closed" if ended else "opening"
+        return not ended
 
     def _pump(self, sink: Sink) -> None:
+        sent = 0
         while True:
             with self._change:
                 self._change.wait_for(
                     lambda: self._frames or self._sound or self._ending or self._overflow
                 )
                 if self._overflow:
-                    raise RuntimeError(f"sink {self._name} did not take its sound for 1 s")
+                    raise RuntimeError(self._error)
                 sound = list(self._sound)
                 self._sound.clear()
                 self._held = 0
-                frame = self._frames.popleft() if self._frames else None
-                if not sound and frame is None and self._ending:
+                picture = self._frames.popleft() if self._frames else None
+                if not sound and picture is None and self._ending:
                     return
                 self._change.notify_all()
-            for pts, samples in sound:
-                sink.audio(pts, samples)
-            if frame is not None:
-                sink.video(frame)
+            try:
+                for pts, samples in sound:
+                    sink.audio(pts, samples)
+                if picture is not None:
+                    sink.video(picture.frame)
+            finally:
+                if picture is not None:
+                    picture.release()
+            if picture is not None:
+                sent += 1
                 with self._change:
                     self._sent += 1
+                if sent == HEALTHY_S * self._size[2]:
                     self._failures = 0
+
+
+def _line(error: Exception) -> str:
+    """Return the first line of what `error` says."""
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__

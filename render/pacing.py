@@ -1,6 +1,9 @@
 """Which frame is next: pts on the grid, lateness counted, never a shift of sound."""
 
-from dialogue.ticks import TICKS_PER_S, Ticks
+import statistics
+from collections import deque
+
+from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
 from render.clock import Clock
 
 TOLERANCE = 2
@@ -21,10 +24,15 @@ class Pacer:
             raise ValueError(f"{fps} frames a second are not whole ticks; use 24, 25, 30, 50 or 60")
         self.frame_ticks: Ticks = TICKS_PER_S // fps
         self.frames = 0
+        """Frames given out."""
         self.late = 0
+        """Frames begun more than half a frame after their time."""
         self.dropped = 0
+        """Frames never begun."""
         self._clock = clock
         self._next: Ticks = -(-clock.now() // self.frame_ticks) * self.frame_ticks
+        self._begun: Ticks | None = None
+        self._intervals: deque[Ticks] = deque(maxlen=300)
 
     def peek(self) -> Ticks:
         """Return the pts of the next frame."""
@@ -37,14 +45,47 @@ class Pacer:
         two frames are missed they are dropped, counted, and the grid goes on at the present.
         """
         self._clock.wait_until(self._next)
-        behind = self._clock.now() - self._next
+        now = self._clock.now()
+        behind = now - self._next
         if behind > TOLERANCE * self.frame_ticks:
             missed = behind // self.frame_ticks
             self.dropped += missed
             self._next += missed * self.frame_ticks
         elif behind > self.frame_ticks // 2:
             self.late += 1
+        if self._begun is not None:
+            self._intervals.append(now - self._begun)
+        self._begun = now
         pts = self._next
         self._next += self.frame_ticks
         self.frames += 1
         return pts
+
+    def intervals_ms(self) -> tuple[float, float]:
+        """Return median and longest time between the beginnings of the last 300 frames."""
+        if not self._intervals:
+            return 0.0, 0.0
+        return to_ms(round(statistics.median(self._intervals))), to_ms(max(self._intervals))
+
+
+class Lateness:
+    """How long after their time the pictures get somewhere: what sound has to wait for.
+
+    The median of the last 31, so that one slow frame moves nothing.
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[int] = deque(maxlen=31)
+        self.ns: int | None = None
+        """`monotonic_ns` at which a pts is reached, less the pts; None before the first."""
+
+    def note(self, pts: Ticks, monotonic_ns: int) -> None:
+        """Take one picture's pts and the time when it got there."""
+        self._recent.append(monotonic_ns - pts * 1_000_000_000 // TICKS_PER_S)
+        self.ns = sorted(self._recent)[len(self._recent) // 2]
+
+    def due_ns(self, pts: Ticks) -> int | None:
+        """Return the `monotonic_ns` at which sound of `pts` belongs, None before any picture."""
+        if self.ns is None:
+            return None
+        return self.ns + pts * 1_000_000_000 // TICKS_PER_S
