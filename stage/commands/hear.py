@@ -118,9 +118,11 @@ def decode(path: Path) -> Iterator[Samples]:
         with av.open(str(path)) as container:
             if not container.streams.audio:
                 raise SoundError(f"{path}: there is no sound in it")
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+            resampler = av.AudioResampler(format="fltp", rate=RATE_HZ)
             for frame in _frames(container, resampler):
-                held = np.concatenate([held, frame.to_ndarray().reshape(-1)])
+                # The mean of the channels; the resampler's own mix would make it louder.
+                mono = frame.to_ndarray().mean(axis=0, dtype=np.float32)
+                held = np.concatenate([held, mono])
                 heard += frame.samples
                 while len(held) > PIECE_S * RATE_HZ:
                     stop = quietest(held[: int(PIECE_S * RATE_HZ)])
