@@ -51,7 +51,12 @@ class LanguageModel(Protocol):
     """Constructor keyword -> name in the model catalogue; the stage passes the resolved path."""
 
     def warm(self, prompt: Prompt) -> None:
-        """Load what is needed and cache the prompt's prefix. May take seconds; may do nothing."""
+        """Load what is needed and cache the prompt's prefix. May take seconds; may do nothing.
+
+        Lines beyond the prefix are what the next prompt will probably begin with: an engine may
+        get ahead on them. Called on a thread of its own, maybe while a reply is wanted or under
+        way; replies go first.
+        """
 
     def reply(self, prompt: Prompt) -> Iterator[str]:
         """Yield text deltas as they come.

@@ -30,6 +30,11 @@ class EngineUnavailable(RuntimeError):
 class EngineError(RuntimeError):
     """An engine failed while working; the message is one line that names engine and cause."""
 
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        """Say what failed, and for how long the engine asks to be left alone (seconds)."""
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
 
 @dataclass(frozen=True, slots=True)
 class EngineEntry:

@@ -5,7 +5,7 @@ layers that change shape (eyes, mouth, brows) are drawn path by path in every fr
 a picture. Runs on: the render thread of the body, which alone may call it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,6 +13,7 @@ import numpy as np
 
 from avatar.pose import VISEMES, ParameterTable, Pose
 from avatar.puppet.puppet import Puppet
+from dialogue.ticks import TICKS_PER_S
 from render.frames import Pixels
 from render.scene import Scene
 from render.vector import Brush, surface
@@ -114,7 +115,7 @@ class PuppetRenderer:
             for name in names:
                 self._brushes[name].draw(canvas, points, fades)
             canvas.restore()
-        self._scene.before(canvas)
+        self._scene.before(canvas, None if self._warp is None else self._warp.boxes())
         if not self._scene.opaque:
             cv2.cvtColor(self._own, cv2.COLOR_mRGBA2RGBA, out)
 
@@ -140,3 +141,56 @@ class PuppetRenderer:
         spoken = sum(values.get(f"Viseme_{name}", 0.0) for name in VISEMES[1:])
         made[self.table.index["Viseme_sil"]] = max(0.0, 1.0 - spoken)
         return Pose(pts, made)
+
+
+def render_sheet(
+    folder: Path,
+    rows: Sequence[Sequence[Mapping[str, float]]],
+    *,
+    scene: str = "chroma",
+    cell: tuple[int, int] = (320, 320),
+    part: str = "head",
+) -> Pixels:
+    """Return a contact sheet: a picture for each set of parameter values, in rows.
+
+    Args:
+        folder: the character's folder.
+        rows: parameter values by id for each cell; what is not named is at rest.
+        scene: as for `PuppetRenderer`.
+        cell: width and height of a cell in pixels.
+        part: "picture", "head" or "mouth": what a cell shows.
+
+    Raises:
+        CharacterError: the folder cannot be used.
+        ValueError: no such part, or rows of unequal length.
+    """
+    width, height = cell
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError("all rows of a sheet need the same number of cells")
+    if part == "picture":
+        big, left, top = cell, 0, 0
+    else:
+        rig = Puppet(folder).spec
+        if part == "head":
+            (x, y), high = rig.head.centre, rig.head.radii[1] * 2.6
+        elif part == "mouth":
+            (x, y), high = rig.mouth.centre, rig.mouth.half_width * 3.2
+        else:
+            raise ValueError(f"no part is called {part!r}; known: picture, head, mouth")
+        scale = height / high
+        big_height = round(rig.frame.wide[2] * scale)
+        big = (round(big_height * _WIDE), big_height)
+        left = round((x - rig.frame.wide[0]) * scale + big[0] / 2 - width / 2)
+        top = round((y - rig.frame.wide[1]) * scale - height / 2)
+        left = int(np.clip(left, 0, big[0] - width))
+        top = int(np.clip(top, 0, big[1] - height))
+    renderer = PuppetRenderer(folder, width=big[0], height=big[1], scene=scene, exact=True)
+    out = np.zeros((big[1], big[0], 4), np.uint8)
+    sheet = np.zeros((height * len(rows), width * len(rows[0]), 4), np.uint8)
+    for j, row in enumerate(rows):
+        for i, values in enumerate(row):
+            # Far apart in time, so that the springs have come to rest in each.
+            renderer.draw(renderer.pose(values, pts=(j * len(row) + i) * 10 * TICKS_PER_S), out)
+            cut = out[top : top + height, left : left + width]
+            sheet[j * height : (j + 1) * height, i * width : (i + 1) * width] = cut
+    return sheet

@@ -8,6 +8,7 @@ belong in `depth_0`). `vignette` is drawn behind the host wherever it stands.
 """
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -229,7 +230,17 @@ class Scene:
         paint.setStrokeWidth(max(1.0, 1.5 * self._scale))
         canvas.drawPoints(skia.Canvas.kLines_PointMode, points, paint)
 
-    def before(self, canvas: skia.Canvas) -> None:
-        """Paint what stands before the host."""
-        for picture, x, y, _ in self._front:
-            canvas.drawImage(picture, x, y)
+    def before(
+        self, canvas: skia.Canvas, hosts: Iterable[tuple[int, int, int, int]] | None = None
+    ) -> None:
+        """Paint what stands before the host, where it covers `hosts` (left, top, right, bottom).
+
+        Everything is on the back already, so only what the host has painted over is missing.
+        """
+        boxes = None if hosts is None else list(hosts)
+        for picture, x, y, cut in self._front:
+            right, bottom = x + cut.shape[1], y + cut.shape[0]
+            if boxes is None or any(
+                a < right and c > x and b < bottom and d > y for a, b, c, d in boxes
+            ):
+                canvas.drawImage(picture, x, y)

@@ -7,7 +7,7 @@ other way round, so the mesh is inverted on a coarse net of screen points (all l
 Newton's method with one slope for each layer) and filled in between linearly.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -118,7 +118,7 @@ class Sprite:
         if sum(sizes) > self._store.size:
             self._store = np.empty(sum(sizes) * 5 // 4, np.uint8)
         self.pieces = {}
-        self._at = dict(zip(self.boxes, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+        self._at = dict(zip(self.boxes, np.cumsum([0, *sizes])[:-1].tolist(), strict=True))
 
     def bend(self, band: int, net_px: int) -> skia.Image:
         """Return the piece in `band`, bent now if it is stale."""
@@ -297,6 +297,10 @@ class Warp:
             box = (int(x0[slot]), int(y0[slot]), int(x1[slot]), int(y1[slot]))
             made[slot // self._bands][slot % self._bands] = box
         return made
+
+    def boxes(self) -> Iterator[_Box]:
+        """Return where layers are on the screen: left, top, right, bottom in pixels."""
+        return (box for sprite in self._sprites for box in sprite.boxes.values())
 
     def draw(self, canvas: skia.Canvas, names: Sequence[str], fades: Mapping[str, float]) -> None:
         """Draw layers that lie on each other, band by band, so that a band stays in the cache.

@@ -31,7 +31,9 @@ class Resampler:
         if rate_hz != TICKS_PER_S:
             import soxr
 
-            self._stream = soxr.ResampleStream(rate_hz, TICKS_PER_S, 1, dtype="float32")
+            self._stream = soxr.ResampleStream(
+                rate_hz, TICKS_PER_S, 1, dtype="float32", quality="MQ"
+            )
 
     @property
     def position(self) -> Ticks:

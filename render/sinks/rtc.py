@@ -1,0 +1,341 @@
+"""The WebRTC side that needs aiortc: encoders, tracks fed with packets, and viewers.
+
+Runs on: encoders on the sink's thread, everything else on its asyncio loop. Pictures and sound
+are encoded once for all viewers; each viewer's two tracks hand out ready packets. Imported only
+by `render.sinks.webrtc`, because importing aiortc takes a quarter of a second.
+"""
+
+import asyncio
+import re
+import time
+from collections import deque
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+
+from dialogue.plugins import EngineError
+from dialogue.ticks import TICKS_PER_S, Ticks
+from render.frames import VideoFrame
+from voice.speech import Samples
+
+_TICK = Fraction(1, TICKS_PER_S)
+
+BLOCK: Ticks = 960
+"""Sound of one Opus packet: 20 ms."""
+KEY_EVERY_S = 8
+"""A complete picture is sent at least this often, should all requests for one be lost."""
+KEY_GAP: Ticks = TICKS_PER_S // 2
+"""Complete pictures on request are at least this far apart."""
+PICTURES = 8
+"""Encoded pictures that wait for a viewer; more, and it starts anew at a complete one."""
+SOUNDS = 15
+"""Opus packets (300 ms) that wait for a viewer; more, and the oldest goes."""
+CONNECT_S = 20.0
+"""A viewer who got an answer must be connected by then."""
+
+
+class PictureEncoder:
+    """Encodes pictures for all viewers of one codec."""
+
+    def __init__(self, codec: str, *, width: int, height: int, fps: int, bitrate: int) -> None:
+        """Make an encoder.
+
+        Args:
+            codec: "H264" or "VP8".
+            width: of the picture, in pixels.
+            height: of the picture, in pixels.
+            fps: frames a second.
+            bitrate: most that is sent, in bits a second; a still picture needs far less.
+        """
+        context: Any = av.CodecContext.create("libx264" if codec == "H264" else "libvpx", "w")
+        context.width, context.height, context.pix_fmt = width, height, "yuv420p"
+        context.time_base, context.framerate = _TICK, Fraction(fps)
+        context.gop_size = KEY_EVERY_S * fps
+        context.thread_count = 1  # the other core belongs to model and voice
+        if codec == "H264":
+            context.profile = "Baseline"  # what every browser decodes, and what is negotiated
+            context.options = {
+                "preset": "superfast", "tune": "zerolatency", "forced-idr": "1", "crf": "23",
+                "maxrate": str(bitrate), "bufsize": str(bitrate // 2),
+            }  # fmt: skip
+        else:
+            context.bit_rate = bitrate
+            context.qmin, context.qmax = 4, 48
+            context.options = {
+                "deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0",
+                "static-thresh": "100", "maxrate": str(bitrate), "bufsize": str(bitrate // 2),
+            }  # fmt: skip
+        self._context = context
+        self._key_at: Ticks | None = None
+
+    def encode(self, frame: VideoFrame, *, key: bool) -> list[Any]:
+        """Return the packets of `frame`; `key` asks for a complete picture."""
+        picture: Any = av.VideoFrame.from_ndarray(frame.i420, format="yuv420p")
+        picture.pts, picture.time_base = frame.pts, _TICK
+        if key and (self._key_at is None or frame.pts - self._key_at >= KEY_GAP):
+            picture.pict_type = av.video.frame.PictureType.I
+            self._key_at = frame.pts
+        return list(self._context.encode(picture))
+
+
+class SoundEncoder:
+    """Encodes sound for all viewers, in packets of 20 ms.
+
+    The packets' pts keep FFmpeg's allowance for Opus's look-ahead (6.5 ms earlier than the samples
+    put in), so that what a decoder plays at a pts is what was heard at that tick.
+    """
+
+    def __init__(self, *, bitrate: int = 64_000) -> None:
+        """Make an encoder for mono at 48 kHz; `bitrate` in bits a second."""
+        context: Any = av.CodecContext.create("libopus", "w")
+        context.bit_rate = bitrate
+        context.format, context.layout, context.sample_rate = "s16", "mono", TICKS_PER_S
+        context.time_base = _TICK
+        context.options = {"application": "audio", "frame_duration": "20"}
+        self._context = context
+        self._held: Samples = np.zeros(0, np.float32)
+        self._pts: Ticks | None = None
+
+    def encode(self, pts: Ticks, samples: Samples) -> list[Any]:
+        """Return the packets that are complete with `samples`, which follow the last ones."""
+        if self._pts is None:
+            self._pts = pts
+        self._held = np.concatenate([self._held, samples])
+        packets = []
+        while len(self._held) >= BLOCK:
+            sound = (np.clip(self._held[:BLOCK], -1, 1) * 32767).astype(np.int16)
+            block: Any = av.AudioFrame.from_ndarray(sound[None, :], format="s16", layout="mono")
+            block.sample_rate, block.pts, block.time_base = TICKS_PER_S, self._pts, _TICK
+            packets += self._context.encode(block)
+            self._held = self._held[BLOCK:]
+            self._pts += BLOCK
+        return packets
+
+
+class Feed(MediaStreamTrack):  # type: ignore[misc]
+    """A viewer's track: hands out packets in order, newest wins when the viewer is slow."""
+
+    def __init__(self, kind: str) -> None:
+        """Make a track of `kind` "audio" or "video"; it wants packets once it is pulled."""
+        self.kind = kind
+        super().__init__()
+        self.wanted = False
+        """Somebody pulls."""
+        self.wants_key = kind == "video"
+        """It needs a complete picture: to begin, or because the viewer lost something."""
+        self.dropped = 0
+        """Packets that the viewer did not take in time."""
+        self._broken = self.wants_key  # what is put in is of no use before a complete picture
+        self._waiting: deque[Any] = deque()
+        self._news = asyncio.Event()
+
+    def put(self, packet: Any) -> None:
+        """Offer a packet; on the loop."""
+        if not self.wanted:
+            return
+        if self.kind == "video":
+            if packet.is_keyframe:
+                self.wants_key = self._broken = False
+            if self._broken:
+                return
+            if len(self._waiting) >= PICTURES:
+                self.dropped += len(self._waiting) + 1
+                self._waiting.clear()
+                self.wants_key = self._broken = True
+                return
+        elif len(self._waiting) >= SOUNDS:
+            self.dropped += 1
+            self._waiting.popleft()
+        self._waiting.append(packet)
+        self._news.set()
+
+    def ask_key(self) -> None:
+        """Want a complete picture soon; others are still sent until then."""
+        self.wants_key = True
+
+    async def recv(self) -> Any:
+        """Return the next packet."""
+        self.wanted = True
+        while not self._waiting:
+            if self.readyState != "live":
+                raise MediaStreamError
+            self._news.clear()
+            await self._news.wait()
+        return self._waiting.popleft()
+
+    def stop(self) -> None:
+        """End the track; who pulls is told."""
+        super().stop()
+        self.wanted = False
+        self._waiting.clear()
+        self._news.set()
+
+
+class Viewer:
+    """One browser that watches."""
+
+    def __init__(self, ice_servers: Iterable[str]) -> None:
+        """Prepare a connection; on the loop."""
+        servers = [RTCIceServer(urls=address) for address in ice_servers]
+        self.connection: Any = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self.picture, self.sound = Feed("video"), Feed("audio")
+        self.codec = ""
+        """Of the pictures: "H264" or "VP8"."""
+
+    async def answer(self, sdp: str, kind: str, *, prefer: str) -> tuple[str, str]:
+        """Return the answer (sdp, type) to an offer.
+
+        Raises:
+            EngineError: the offer is no offer, or asks for nothing that can be sent.
+        """
+        connection = self.connection
+        sender = connection.addTrack(self.picture)
+        connection.addTrack(self.sound)
+        for transceiver in connection.getTransceivers():
+            if transceiver.kind == "video":
+                known = RTCRtpSender.getCapabilities("video").codecs
+                best = f"video/{prefer}".lower()
+                transceiver.setCodecPreferences(
+                    sorted(known, key=lambda codec: codec.mimeType.lower() != best)
+                )
+        if hasattr(sender, "_send_keyframe"):
+            # aiortc has no public way to learn of a lost picture when packets are ready-made.
+            # Without it the next regular complete picture mends the viewer's.
+            sender._send_keyframe = self.picture.ask_key
+        try:
+            await connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
+            await connection.setLocalDescription(await connection.createAnswer())
+        except (ValueError, IndexError, KeyError, AttributeError) as error:
+            raise EngineError(f"webrtc: the viewer's offer cannot be read ({error})") from error
+        local = connection.localDescription
+        self.codec = _video_codec(local.sdp)
+        return local.sdp, local.type
+
+    async def close(self) -> None:
+        """Let the viewer go."""
+        self.picture.stop()
+        self.sound.stop()
+        await self.connection.close()
+
+
+class House:
+    """All viewers; on the loop, except where noted."""
+
+    def __init__(self, ice_servers: Iterable[str], *, most: int, prefer: str) -> None:
+        """Be empty.
+
+        Args:
+            ice_servers: STUN and TURN addresses; none are needed on one network.
+            most: viewers at once.
+            prefer: "H264" or "VP8".
+        """
+        self.ice_servers = tuple(ice_servers)
+        self.viewers: tuple[Viewer, ...] = ()
+        """Read on any thread; replaced, never changed."""
+        self._most = most
+        self._prefer = prefer
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._held: deque[Any] = deque()
+
+    async def admit(self, sdp: str, kind: str) -> tuple[str, str]:
+        """Return the answer to a viewer's offer.
+
+        Raises:
+            EngineError: the house is full, or the offer is bad.
+        """
+        if len(self.viewers) >= self._most:
+            raise EngineError(
+                f"webrtc: {self._most} viewers are watching already; raise `max_viewers`"
+            )
+        viewer = Viewer(self.ice_servers)
+        self.viewers = (*self.viewers, viewer)
+
+        def changed() -> None:
+            if viewer.connection.connectionState in ("failed", "closed"):
+                self._soon(self._dismiss(viewer))
+
+        viewer.connection.on("connectionstatechange", changed)
+        try:
+            answer = await viewer.answer(sdp, kind, prefer=self._prefer)
+        except BaseException:
+            await self._dismiss(viewer)
+            raise
+        self._soon(self._expect(viewer))
+        return answer
+
+    def wanted(self) -> set[str]:
+        """Return the codecs that somebody is watching in; any thread."""
+        return {v.codec for v in self.viewers if v.picture.wanted}
+
+    def wants_sound(self) -> bool:
+        """Return whether anybody listens; any thread."""
+        return any(v.sound.wanted for v in self.viewers)
+
+    def wants_key(self, codec: str) -> bool:
+        """Return whether a viewer needs a complete picture; any thread."""
+        feeds = [v.picture for v in self.viewers if v.codec == codec]
+        return any(feed.wanted and feed.wants_key for feed in feeds)
+
+    def show(self, codec: str, packets: Iterable[Any]) -> None:
+        """Hand encoded pictures to those who watch in `codec`."""
+        for packet in packets:
+            for viewer in self.viewers:
+                if viewer.codec == codec:
+                    viewer.picture.put(packet)
+
+    def sound(self, packets: Iterable[tuple[Any, int]]) -> None:
+        """Hand out each packet of sound at its `monotonic_ns`."""
+        loop = asyncio.get_running_loop()
+        for packet, due_ns in packets:
+            self._held.append(packet)
+            wait_s = max(0.0, min(0.3, (due_ns - time.monotonic_ns()) / 1e9))
+            loop.call_later(wait_s, self._sound_next)
+
+    async def close(self) -> None:
+        """Let everybody go."""
+        viewers, self.viewers = self.viewers, ()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(viewer.close() for viewer in viewers), return_exceptions=True)
+
+    def _sound_next(self) -> None:
+        packet = self._held.popleft()  # in order, whatever the timers do
+        for viewer in self.viewers:
+            viewer.sound.put(packet)
+
+    async def _expect(self, viewer: Viewer) -> None:
+        await asyncio.sleep(CONNECT_S)
+        if viewer.connection.connectionState != "connected":
+            await self._dismiss(viewer)
+
+    async def _dismiss(self, viewer: Viewer) -> None:
+        if viewer in self.viewers:
+            self.viewers = tuple(v for v in self.viewers if v is not viewer)
+            await viewer.close()
+
+    def _soon(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _video_codec(sdp: str) -> str:
+    """Return the name of the first codec of the picture in `sdp`, "" where there is none."""
+    line = re.search(r"^m=video [1-9]\d* \S+ (\d+)", sdp, re.MULTILINE)
+    if line is None:
+        return ""
+    name = re.search(rf"^a=rtpmap:{line[1]} (\w+)/", sdp, re.MULTILINE)
+    return name[1] if name is not None else ""

@@ -1,0 +1,165 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from avatar.pose import VISEMES, Pose
+from avatar.rig import CharacterError
+from dialogue.ticks import TICKS_PER_S
+from render.contracts import Renderer
+from render.frames import Pixels
+from render.puppet import PuppetRenderer, render_sheet
+from tests.render.regenerate_golden import FOLDER, GOLDEN, POSES, frames
+
+WIDTH, HEIGHT = 640, 360
+
+
+@pytest.fixture(scope="module")
+def renderer() -> PuppetRenderer:
+    return PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="night_room")
+
+
+def drawn(renderer: PuppetRenderer, values: dict[str, float], at_s: float = 0.0) -> Pixels:
+    out = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    renderer.draw(renderer.pose(values, pts=round(at_s * TICKS_PER_S)), out)
+    return out
+
+
+def test_it_is_a_renderer(renderer: PuppetRenderer) -> None:
+    assert isinstance(renderer, Renderer)
+
+
+@pytest.mark.parametrize("name", POSES)
+def test_a_golden_frame_is_drawn_as_it_was(name: str) -> None:
+    # Tolerance: mean difference of 1.5 levels and 97 % of pixels within 16, for other processors
+    # and versions of Skia and OpenCV that round differently.
+    golden = cv2.cvtColor(cv2.imread(str(GOLDEN / f"{name}.png")), cv2.COLOR_BGR2RGB)
+    difference = np.abs(frames()[name][..., :3].astype(int) - golden)
+    assert difference.mean() < 1.5
+    assert (difference.max(-1) <= 16).mean() > 0.97
+
+
+@pytest.mark.parametrize("values", list(POSES.values()), ids=list(POSES))
+def test_warped_layers_look_like_the_redrawn_drawing(values: dict[str, float]) -> None:
+    fast = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="night_room")
+    exact = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="night_room", exact=True)
+    difference = np.abs(drawn(fast, values).astype(int) - drawn(exact, values)).max(-1)
+    assert difference.mean() < 2.5
+    # A tear or a misplaced layer is many pixels wide: it survives a median of 5 x 5.
+    assert cv2.medianBlur(difference.astype(np.uint8), 5).max() < 48
+
+
+def test_every_pixel_of_a_scene_is_opaque(renderer: PuppetRenderer) -> None:
+    assert (drawn(renderer, {})[..., 3] == 255).all()
+
+
+def test_transparent_pictures_are_not_premultiplied() -> None:
+    renderer = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="transparent")
+    out = drawn(renderer, {})
+    assert out[0, 0, 3] == 0
+    assert out[HEIGHT // 2, WIDTH // 2, 3] == 255
+    edge = (out[..., 3] > 40) & (out[..., 3] < 128)
+    # Premultiplied, no colour could be brighter than its opacity.
+    assert (out[edge][:, :3].max(-1) > out[edge][:, 3]).mean() > 0.5
+
+
+def test_chroma_is_plain_green_around_the_host() -> None:
+    renderer = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="chroma")
+    assert drawn(renderer, {})[5, 5].tolist() == [0, 255, 0, 255]
+
+
+def test_the_mouth_box_holds_the_mouth(renderer: PuppetRenderer) -> None:
+    x, y, wide, high = renderer.mouth_box()
+    changed = np.abs(
+        drawn(renderer, {"Viseme_aa": 1.0}).astype(int) - drawn(renderer, {}).astype(int)
+    ).max(-1) > 24  # fmt: skip
+    inside = np.zeros_like(changed)
+    inside[y : y + high, x : x + wide] = True
+    assert (changed & inside).sum() > 60
+    assert not (changed & ~inside).any()
+
+
+def dark(renderer: PuppetRenderer, values: dict[str, float]) -> int:
+    """Return how many pixels of the mouth box are the dark of an open mouth."""
+    x, y, wide, high = renderer.mouth_box()
+    part = drawn(renderer, values)[y : y + high, x : x + wide].astype(int)
+    return int(((part[..., 0] > 90) & (part[..., 1] < 70) & (part[..., 2] < 90)).sum())
+
+
+def test_pp_and_silence_are_shut_and_vowels_are_open(renderer: PuppetRenderer) -> None:
+    amount = {name: dark(renderer, {f"Viseme_{name}": 1.0}) for name in VISEMES}
+    for shut in ("sil", "PP"):
+        assert amount[shut] < 0.25 * amount["aa"], amount
+    assert amount["aa"] > amount["E"] > amount["ih"] > amount["nn"], amount
+
+
+def test_the_mouth_opens_without_a_jump(renderer: PuppetRenderer) -> None:
+    x, y, wide, high = renderer.mouth_box()
+    pictures = [
+        drawn(renderer, {"Viseme_aa": i / 24})[y : y + high, x : x + wide].astype(int)
+        for i in range(25)
+    ]
+    steps = [np.abs(b - a).mean() for a, b in zip(pictures, pictures[1:], strict=False)]
+    assert max(steps) < 4 * np.median(steps)
+
+
+def test_the_same_poses_give_the_same_pixels() -> None:
+    def film() -> list[Pixels]:
+        renderer = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="night_room")
+        return [
+            drawn(renderer, {"ParamAngleX": 20 * np.sin(i / 3), "Viseme_oh": 0.1 * i}, i / 30)
+            for i in range(10)
+        ]
+
+    for first, second in zip(film(), film(), strict=True):
+        assert np.array_equal(first, second)
+
+
+def test_a_slow_head_never_jumps() -> None:
+    renderer = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="chroma")
+    before = drawn(renderer, {}, 0)
+    changes = []
+    for i in range(1, 40):
+        now = drawn(renderer, {"ParamAngleX": 0.25 * i, "ParamAngleZ": 0.1 * i}, i / 30)
+        changes.append(np.abs(now.astype(int) - before).mean())
+        before = now
+    assert max(changes[5:]) < 3 * np.median(changes[5:])
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (405, 720), (640, 640), (1920, 1080)])
+def test_the_face_is_whole_at_any_shape(width: int, height: int) -> None:
+    renderer = PuppetRenderer(FOLDER, width=width, height=height, scene="night_room")
+    x, y, wide, high = renderer.mouth_box()
+    assert wide > 0.04 * min(width, height)
+    # Room for the face around the mouth: 4 mouth boxes up, 1.5 aside, 1 down.
+    assert y - 4 * high > 0
+    assert x - 1.5 * wide > 0
+    assert x + 2.5 * wide < width
+    assert y + 2 * high < height
+
+
+def test_wrong_arrays_are_refused_in_one_line(renderer: PuppetRenderer) -> None:
+    pose = renderer.pose({})
+    with pytest.raises(ValueError, match="out must be contiguous uint8 of shape"):
+        renderer.draw(pose, np.zeros((10, 10, 4), np.uint8))
+    with pytest.raises(ValueError, match="a pose needs"):
+        short = Pose(0, pose.values[:5])
+        renderer.draw(short, np.zeros((HEIGHT, WIDTH, 4), np.uint8))
+
+
+def test_an_unknown_scene_names_the_known_ones() -> None:
+    with pytest.raises(CharacterError, match="there is no such scene; known: .*night_room"):
+        PuppetRenderer(FOLDER, width=160, height=90, scene="beach")
+
+
+def test_a_sheet_has_a_cell_for_each_set_of_values() -> None:
+    sheet = render_sheet(FOLDER, [[{}, {"Viseme_aa": 1.0}]], cell=(80, 60), part="mouth")
+    assert sheet.shape == (60, 160, 4)
+    assert np.abs(sheet[:, :80].astype(int) - sheet[:, 80:]).mean() > 5
+    with pytest.raises(ValueError, match="no part is called 'foot'"):
+        render_sheet(FOLDER, [[{}]], part="foot")
+
+
+def test_the_character_folder_has_its_licence() -> None:
+    assert "Apache License" in (Path(FOLDER) / "LICENSE").read_text()
