@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from avatar.coarticulation import FF, PP, SIL, MouthCurve
+from avatar.coarticulation import PP, SIL, MouthCurve
 from avatar.curves import Floats, ease
 from avatar.loudness import HOP, LoudnessMeter, dilate, smooth
 from avatar.pose import VISEMES
 from avatar.tracks import SpeechTrack, VisemeTrack, articulate, viseme_keys
+from avatar.visemes import Notation, notation
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
 from voice.speech import PhonemeSpan, Samples
 
@@ -39,6 +40,7 @@ class Utterance:
         self.cut: Ticks | None = None
         self.complete = False
         self.phonemes: list[PhonemeSpan] = []
+        self.written: Notation = "ipa"
         self.curve = MouthCurve(())
         self.loudness = np.zeros(0, np.float32)
         self.length: Ticks = 0
@@ -62,6 +64,7 @@ class Utterance:
         fresh = [span for span in spans if span.stop > known]
         if fresh:
             self.phonemes.extend(fresh)
+            self.written = notation(span.phoneme for span in self.phonemes)
             self.curve = MouthCurve(articulate(self.phonemes))
 
     def add_sound(self, samples: Samples, start: Ticks, meter: LoudnessMeter) -> None:
@@ -221,17 +224,24 @@ class Lips:
 
     def weights(self, pts: Ticks) -> Floats:
         """Return the 15 viseme weights at `pts`; they sum to 1. Not for going back in time."""
+        out = self.peek(pts)
+        if self._mend is not None and pts - self._mend[1] >= MEND:
+            self._mend = None
+        self._seen, self._seen_at = out, pts
+        for track in list(self._tracks.values()):
+            if track.origin is not None and pts > track.origin + track.stop + KEEP:
+                del self._tracks[track.key]
+        return out
+
+    def peek(self, pts: Ticks) -> Floats:
+        """Return the same without changing anything."""
         out = np.zeros(len(VISEMES))
         left = 1.0
         for track in reversed(self.tracks()):
             assert track.origin is not None
             local = pts - track.origin
             end = track.stop if track.cut is None else track.cut + EASE_SHUT - track.origin
-            if local < -WINDOW:
-                continue
-            if local > end + WINDOW:
-                if local > end + KEEP:
-                    del self._tracks[track.key]
+            if not -WINDOW <= local <= end + WINDOW:
                 continue
             weights = track.weights(local)
             if track.cut is not None and pts > track.cut:
@@ -243,11 +253,7 @@ class Lips:
         if self._mend is not None:
             old, since = self._mend
             share = ease((pts - since) / MEND)
-            if share >= 1.0:
-                self._mend = None
-            else:
-                out = share * out + (1.0 - share) * old
-        self._seen, self._seen_at = out, pts
+            out = share * out + (1.0 - share) * old
         return out
 
     def loudness(self, pts: Ticks) -> float:
@@ -268,6 +274,3 @@ def _closed() -> Floats:
     out = np.zeros(len(VISEMES))
     out[SIL] = 1.0
     return out
-
-
-__all__ = ["EASE_SHUT", "FF", "PP", "Lips", "Utterance"]
