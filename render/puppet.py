@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import skia
 
 from avatar.pose import VISEMES, ParameterTable, Pose
 from avatar.puppet.puppet import Puppet
@@ -105,6 +106,8 @@ class PuppetRenderer:
         points = self._puppet.exact() if self._exact else self._puppet.points
         if self._warp is not None:
             self._warp.update(self._puppet.mesh)
+        canvas.save()
+        canvas.clipRect(skia.Rect.MakeWH(width, self._scene.floor))
         for live, names in self._runs:
             if not live and self._warp is not None:
                 self._warp.draw(canvas, names, fades)
@@ -115,6 +118,7 @@ class PuppetRenderer:
             for name in names:
                 self._brushes[name].draw(canvas, points, fades)
             canvas.restore()
+        canvas.restore()
         self._scene.before(canvas, None if self._warp is None else self._warp.boxes())
         if not self._scene.opaque:
             cv2.cvtColor(self._own, cv2.COLOR_mRGBA2RGBA, out)

@@ -143,8 +143,8 @@ def test_wrong_arrays_are_refused_in_one_line(renderer: PuppetRenderer) -> None:
     pose = renderer.pose({})
     with pytest.raises(ValueError, match="out must be contiguous uint8 of shape"):
         renderer.draw(pose, np.zeros((10, 10, 4), np.uint8))
+    short = Pose(0, pose.values[:5])
     with pytest.raises(ValueError, match="a pose needs"):
-        short = Pose(0, pose.values[:5])
         renderer.draw(short, np.zeros((HEIGHT, WIDTH, 4), np.uint8))
 
 
