@@ -1,0 +1,227 @@
+"""The A/V offset of a finished film, measured from the outside: its own pixels against its sound.
+
+Nothing of ours is asked: the film is decoded, the sound's onsets are found by its loudness, and
+each is compared with the instant at which the picture of the mouth has changed half-way. Positive
+is sound early. A frame lasts 33 ms; the instant between two frames comes from the mouth's curve,
+interpolated. Where a mouth jumps from shut to open between two frames, the instant is known to
+half a frame either way, without bias; where it opens over several frames, to a few milliseconds.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+RATE_HZ = 48_000
+HOP_S = 0.001
+"""Step of the loudness curve."""
+QUIET_S = 0.15
+"""Silence before a sound that counts as an onset, and after one that counts as an end."""
+BEFORE_S, AFTER_S = 0.25, 0.30
+"""The mouth is looked for this long before and after an onset."""
+MOVED = 2.0
+"""A change of less than this many grey levels (mean over the box) is no movement."""
+
+Curve = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A sound that begins or ends, and the mouth that goes with it."""
+
+    kind: str
+    """"opening" or "closure"."""
+    sound_s: float
+    """When the sound begins or ends, in film time."""
+    mouth_s: float
+    """When the mouth is half-way."""
+
+    @property
+    def offset_ms(self) -> float:
+        """How much the sound is early."""
+        return (self.mouth_s - self.sound_s) * 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class Offsets:
+    """The offset of a film; positive is sound early."""
+
+    median_ms: float
+    """Of the openings."""
+    p99_ms: float
+    """99 % of the openings are off by less than this, either way."""
+    n: int
+    """Openings measured."""
+    missed: int
+    """Onsets without a movement of the mouth near them."""
+    closing_ms: float
+    """Median of the closures; NaN where there are none."""
+    moments: tuple[Moment, ...]
+    """All of them, in order of time."""
+
+
+class OffsetError(ValueError):
+    """The film cannot be measured; one line says why."""
+
+
+def measure(path: Path, mouth_box: tuple[int, int, int, int]) -> Offsets:
+    """Return the A/V offset of the film at `path`.
+
+    Args:
+        path: a film with picture and sound.
+        mouth_box: x, y, width, height of the mouth's surroundings, in pixels.
+
+    Raises:
+        OffsetError: there is no such film, the box is outside the picture, or no sound in it
+            begins after a silence with a movement of the mouth.
+    """
+    sound, sound_s = _sound(path)
+    times, pictures = _mouths(path, mouth_box)
+    onsets, ends = edges(sound)
+    moments, missed = [], 0
+    for onset in onsets:
+        mouth = _change(times, pictures, onset + sound_s, opening=True)
+        if mouth is None:
+            missed += 1
+        else:
+            moments.append(Moment("opening", onset + sound_s, mouth))
+    for end in ends:
+        mouth = _change(times, pictures, end + sound_s, opening=False)
+        if mouth is not None:
+            moments.append(Moment("closure", end + sound_s, mouth))
+    opened = np.array([m.offset_ms for m in moments if m.kind == "opening"])
+    closed = np.array([m.offset_ms for m in moments if m.kind == "closure"])
+    if not len(opened):
+        raise OffsetError(
+            f"{path}: no sound begins with a movement in the mouth's box {mouth_box} "
+            f"({len(onsets)} onsets of sound were found)"
+        )
+    return Offsets(
+        median_ms=float(np.median(opened)),
+        p99_ms=float(np.percentile(np.abs(opened), 99)),
+        n=len(opened),
+        missed=missed,
+        closing_ms=float(np.median(closed)) if len(closed) else float("nan"),
+        moments=tuple(sorted(moments, key=lambda m: m.sound_s)),
+    )
+
+
+def edges(sound: npt.NDArray[np.float32]) -> tuple[list[float], list[float]]:
+    """Return when sounds begin after, and end before, 150 ms of silence, in seconds.
+
+    Silence is 30 dB below the loud parts (the 95th percentile of those above -60 dBFS).
+    """
+    hop = round(RATE_HZ * HOP_S)
+    n = len(sound) // hop
+    power = np.mean(np.square(sound[: n * hop], dtype=np.float64).reshape(n, hop), axis=1)
+    level = np.sqrt(np.convolve(power, np.ones(3) / 3, "same"))
+    audible = level[level > 1e-3]
+    if not len(audible):
+        return [], []
+    loud = level > np.percentile(audible, 95) * 10 ** (-30 / 20)
+    quiet = round(QUIET_S / HOP_S)
+    at = np.flatnonzero(loud)
+    gaps = np.diff(at) > quiet
+    starts = at[np.r_[at[0] > quiet, gaps]]
+    stops = at[np.r_[gaps, n - at[-1] > quiet]] + 1
+    return [_edge(sound, s, hop, 1) for s in starts], [_edge(sound, s, hop, -1) for s in stops]
+
+
+def _edge(sound: npt.NDArray[np.float32], index: int, hop: int, way: int) -> float:
+    """Refine an edge at hop `index` to the first (last) sample of the sound around it."""
+    low, high = max(0, (index - 2) * hop), min(len(sound), (index + 2) * hop)
+    near = np.abs(sound[low:high])
+    heard = np.flatnonzero(near > near.max() * 0.1)
+    return float(low + (heard[0] if way > 0 else heard[-1] + 1)) / RATE_HZ
+
+
+def _change(
+    times: Curve, pictures: npt.NDArray[np.uint8], at_s: float, *, opening: bool
+) -> float | None:
+    """Return when the mouth is half-way between shut and open around `at_s`; None if it rests.
+
+    Shut is what the mouth looks like before an onset (after an end), so that a head which has
+    moved elsewhere in the film does not matter.
+    """
+    window = np.flatnonzero((times > at_s - BEFORE_S - 0.1) & (times < at_s + AFTER_S + 0.1))
+    if len(window) < 6:
+        return None
+    when, shown = times[window], pictures[window].astype(np.float32)
+    if opening:
+        resting = when < at_s - BEFORE_S + 0.1
+        searched = (when > at_s - BEFORE_S) & (when < at_s + AFTER_S)
+    else:
+        resting = when > at_s + AFTER_S - 0.1
+        searched = (when > at_s - BEFORE_S) & (when < at_s + AFTER_S)
+    if resting.sum() < 2 or searched.sum() < 4:
+        return None
+    shut = np.median(shown[resting], axis=0)
+    moved = np.abs(shown - shut).mean(axis=(1, 2))
+    rest = float(np.median(moved[resting]))
+    most = float(moved[searched].max())
+    if most - rest < MOVED:
+        return None
+    half = rest + (most - rest) / 2
+    at = np.flatnonzero(searched)
+    order = at if opening else at[::-1]
+    for i in order:
+        j = i - 1 if opening else i + 1
+        if not 0 <= j < len(moved):
+            continue
+        if moved[i] >= half > moved[j]:
+            share = (half - moved[j]) / (moved[i] - moved[j])
+            return float(when[j] + share * (when[i] - when[j]))
+    return None
+
+
+def _sound(path: Path) -> tuple[npt.NDArray[np.float32], float]:
+    """Return the film's sound as mono at 48 kHz and the film time of its first sample."""
+    blocks: list[npt.NDArray[np.float32]] = []
+    first_s: float | None = None
+    with _open(path) as film:
+        import av
+
+        if not film.streams.audio:
+            raise OffsetError(f"{path}: the film has no sound")
+        mono: Any = av.AudioResampler(format="flt", layout="mono", rate=RATE_HZ)
+        for frame in film.decode(audio=0):
+            if first_s is None:
+                first_s = float(frame.pts * frame.time_base)
+            blocks += [block.to_ndarray()[0] for block in mono.resample(frame)]
+        blocks += [block.to_ndarray()[0] for block in mono.resample(None)]
+    if first_s is None:
+        raise OffsetError(f"{path}: the film has no sound")
+    return np.concatenate(blocks), first_s
+
+
+def _mouths(path: Path, box: tuple[int, int, int, int]) -> tuple[Curve, npt.NDArray[np.uint8]]:
+    """Return the film times of all pictures and the brightness inside `box` of each."""
+    x, y, width, height = box
+    times, mouths = [], []
+    with _open(path) as film:
+        if not film.streams.video:
+            raise OffsetError(f"{path}: the film has no picture")
+        film.streams.video[0].thread_type = "AUTO"
+        for frame in film.decode(video=0):
+            if not (0 <= x and 0 <= y and x + width <= frame.width and y + height <= frame.height):
+                raise OffsetError(
+                    f"{path}: the box {box} is outside its {frame.width} x {frame.height} pixels"
+                )
+            grey = np.frombuffer(frame.planes[0], np.uint8)
+            grey = grey.reshape(-1, frame.planes[0].line_size)[y : y + height, x : x + width]
+            times.append(float(frame.pts * frame.time_base))
+            mouths.append(grey.copy())
+    if not mouths or not mouths[0].size:
+        raise OffsetError(f"{path}: there is no picture in the box {box}")
+    return np.array(times), np.stack(mouths)
+
+
+def _open(path: Path) -> Any:
+    import av
+
+    try:
+        return av.open(str(path))
+    except (OSError, av.FFmpegError) as error:
+        raise OffsetError(f"{path}: cannot be read as a film ({error})") from None
