@@ -1,0 +1,178 @@
+"""The body on virtual time: real playout, performer and air; a renderer that only takes notes."""
+
+import numpy as np
+import pytest
+
+from avatar.performer import Performer
+from avatar.pose import ParameterTable, Pose
+from dialogue.ticks import TICKS_PER_S, Ticks
+from render.air import Air
+from render.frames import Pixels, VideoFrame
+from stage import wire
+from stage.body import AUDIO_LEAD, Body
+from voice.speech import AudioChunk, PhonemeSpan, Samples, WordSpan
+
+FPS = 30
+FRAME: Ticks = TICKS_PER_S // FPS
+
+
+class Notes:
+    """A renderer that keeps the poses it was asked to draw."""
+
+    def __init__(self) -> None:
+        self.table = ParameterTable()
+        self.poses: list[Pose] = []
+
+    def draw(self, pose: Pose, out: Pixels) -> None:
+        self.poses.append(pose)
+
+
+class Tape(Air):
+    """An air that keeps what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(width=16, height=16, fps=FPS)
+        self.sound: list[tuple[Ticks, Samples]] = []
+        self.frames: list[Ticks] = []
+
+    def video(self, frame: VideoFrame) -> None:
+        self.frames.append(frame.pts)
+
+    def audio(self, pts: Ticks, samples: Samples) -> None:
+        self.sound.append((pts, samples.copy()))
+
+
+class Scene:
+    """A body, its clock and everything it told."""
+
+    def __init__(self) -> None:
+        self.notes, self.tape = Notes(), Tape()
+        self.told: list[wire.Message] = []
+        self.body = Body(
+            self.notes,  # type: ignore[arg-type]
+            Performer(self.notes.table, seed=1),
+            self.tape,
+            width=16,
+            height=16,
+            fps=FPS,
+            pause_ms=100,
+            tell=self.told.append,
+        )
+        self.body.start_at(0)
+        self.pts: Ticks = 0
+
+    def run(self, seconds: float) -> None:
+        for _ in range(round(seconds * FPS)):
+            self.body.step(self.pts)
+            self.pts += FRAME
+
+    def say(
+        self, turn: int = 1, utterance: int = 0, *, seconds: float = 1.0, **about: object
+    ) -> None:
+        """Say "ama" as a tone: open, shut, open."""
+        n = round(seconds * TICKS_PER_S)
+        third = n // 3
+        spans = tuple(
+            PhonemeSpan(p, k * third, (k + 1) * third) for k, p in enumerate(("a", "m", "a"))
+        )
+        tone = (0.3 * np.sin(np.arange(third * 3) * 0.05)).astype(np.float32)
+        chunk = AudioChunk(
+            turn, utterance, 0, tone, spans, (WordSpan(0, 3, 0, third * 3),), final=True
+        )
+        fields = {"text": "ama", "last": True, **about}
+        self.body.receive(wire.say(chunk, **fields), self.pts)
+
+    def heard(self) -> Samples:
+        return np.concatenate([samples for _, samples in self.tape.sound])
+
+    def open_at(self, pts: Ticks) -> float:
+        pose = min(self.notes.poses, key=lambda p: abs(p.pts - pts))
+        closed = [self.notes.table.index[f"Viseme_{name}"] for name in ("sil", "PP")]
+        return 1.0 - float(pose.values[closed].sum())
+
+    def messages(self, kind: type) -> list[wire.Message]:
+        return [message for message in self.told if isinstance(message, kind)]
+
+
+def test_sound_is_continuous_and_ahead_of_the_picture() -> None:
+    scene = Scene()
+    scene.run(1.0)
+    at: Ticks = 0
+    for pts, samples in scene.tape.sound:
+        assert pts == at
+        at += len(samples)
+    assert at == scene.pts + AUDIO_LEAD
+    assert scene.tape.frames == [k * FRAME for k in range(FPS)]
+
+
+def test_lips_move_with_the_sound_and_rest_without_it() -> None:
+    scene = Scene()
+    scene.run(0.5)
+    scene.say()
+    scene.run(2.0)
+    (started,) = scene.messages(wire.Started)
+    assert isinstance(started, wire.Started)
+    sound = scene.heard()
+    onset = int(np.nonzero(np.abs(sound) > 1e-3)[0][0])
+    assert abs(onset - started.pts) < 48
+    third = TICKS_PER_S // 3
+    assert scene.open_at(started.pts + third // 2) > 0.4
+    assert scene.open_at(started.pts + third + third // 2) < 0.1  # m
+    assert scene.open_at(started.pts + 2 * third + third // 2) > 0.4
+    assert scene.open_at(started.pts - TICKS_PER_S // 5) == pytest.approx(0.0, abs=1e-6)
+    assert scene.open_at(started.pts + 3 * third + TICKS_PER_S // 4) == pytest.approx(0.0, abs=1e-6)
+    (heard,) = scene.messages(wire.Heard)
+    assert isinstance(heard, wire.Heard)
+    assert (heard.finished, heard.cancelled, heard.ticks) == (True, False, third * 3)
+    assert scene.body.idle
+
+
+def test_cancel_stops_voice_and_lips_together_and_tells_what_was_heard() -> None:
+    scene = Scene()
+    scene.say(seconds=3.0)
+    scene.run(0.6)
+    at = scene.pts
+    scene.body.receive(wire.Cancel(turn=1, reason="barge-in"), at)
+    scene.run(1.0)
+    sound = scene.heard()
+    last = int(np.nonzero(np.abs(sound) > 1e-4)[0][-1])
+    assert last <= at + AUDIO_LEAD + TICKS_PER_S * 15 // 1000
+    assert scene.open_at(at + AUDIO_LEAD + TICKS_PER_S // 8) == pytest.approx(0.0, abs=1e-3)
+    (heard,) = scene.messages(wire.Heard)
+    assert isinstance(heard, wire.Heard)
+    assert heard.cancelled
+    assert 0.4 * TICKS_PER_S < heard.ticks < 0.8 * TICKS_PER_S
+    scene.say(turn=1, utterance=1)  # stale: its turn is over
+    scene.run(0.5)
+    assert len(scene.messages(wire.Started)) == 1
+    scene.say(turn=2)
+    scene.run(0.5)
+    assert len(scene.messages(wire.Started)) == 2
+
+
+def test_utterances_follow_each_other_after_the_pause() -> None:
+    scene = Scene()
+    scene.say(utterance=0, last=False)
+    scene.say(utterance=1)
+    scene.run(3.0)
+    first, second = scene.messages(wire.Started)
+    assert isinstance(first, wire.Started)
+    assert isinstance(second, wire.Started)
+    length = TICKS_PER_S // 3 * 3
+    assert second.pts - first.pts == length + TICKS_PER_S // 10
+
+
+def test_a_cue_is_performed_when_its_word_is_spoken() -> None:
+    scene = Scene()
+    scene.say(cues=(("wave", 0),))
+    scene.run(1.5)
+    arm = scene.notes.table.index["ParamHandL"]
+    moved = [abs(float(p.values[arm])) for p in scene.notes.poses]
+    assert max(moved) > 0.4
+
+
+def test_a_broken_sink_is_one_line_and_the_show_goes_on() -> None:
+    scene = Scene()
+    scene.body.receive(wire.SinkAdd(name="x", engine="nosuch", options={}), 0)
+    scene.run(0.2)
+    assert scene.tape.frames
