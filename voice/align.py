@@ -3,12 +3,13 @@
 A plan (the phonemes with the lengths they usually have) is laid onto the sound by dynamic
 programming over 10 ms frames: vowels want loud frames without hiss, sibilants hiss, stops a dip,
 pauses silence, and every phoneme a length near its usual one times the speaker's pace. It needs no
-model and about 10 ms of work for a second of sound. While sound is still arriving, what lies more
+model and 10 to 40 ms of work for a second of sound. While sound is still arriving, what lies more
 than `HOLD` before its end is final.
 
 The usual lengths are rounded from the table in D. H. Klatt, "Linguistic uses of segmental
 duration in English", JASA 59 (1976); the frame costs were set by hand and checked against the
-durations that Piper's and Kokoro's networks report (docs/voices.md has the figures).
+durations that Piper's network reports: word edges are off by 46 ms, vowels by 31 ms in the median
+of 5 English lines with all of the sound at hand.
 """
 
 import math
@@ -29,8 +30,9 @@ Costs = npt.NDArray[np.float64]
 FRAME: Ticks = TICKS_PER_S // 100
 """10 ms."""
 
-HOLD: Ticks = TICKS_PER_S * 3 // 2
-"""Sound at the end of what has arrived whose phonemes may still change."""
+HOLD: Ticks = TICKS_PER_S
+"""Sound at the end of what has arrived whose phonemes may still change. Measured on Piper, median
+error of vowels: 126 ms with 0.25 s, 43 ms with 0.5 s, 34 ms with 1 s."""
 
 LONGEST = 45
 """Frames of the longest phoneme."""

@@ -1,164 +1,321 @@
 """Utterances in, timed 48 kHz sound out: normalises, chooses a voice, falls back, resamples.
 
-Runs on: the thread of whoever pulls the generator (`voice.pump` gives it one).
+Runs on: the thread of whoever pulls `Speaker.speak` (`voice.pump` gives it one), and one thread
+`tts-<engine>` for the voice that speaks, so that a voice which hangs is given up at a deadline and
+its successor speaks instead.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 
 import numpy as np
 
 from dialogue.messages import Utterance
 from dialogue.plugins import EngineError
-from dialogue.ticks import Ticks, from_samples
-from voice import align
+from dialogue.ticks import TICKS_PER_MS, Ticks, from_samples
+from voice import align, g2p
 from voice.engine import Voice
+from voice.pump import Feed
 from voice.resample import Resampler
-from voice.speech import AudioChunk, Phoneme, PhonemeSpan, Phrase, Samples, SpokenWord, WordSpan
+from voice.speech import (
+    AudioChunk,
+    Phoneme,
+    PhonemeSpan,
+    Phrase,
+    Samples,
+    Speech,
+    SpokenWord,
+    WordSpan,
+)
 from voice.text import normalise
 
 _log = logging.getLogger(__name__)
 
-PIECE: Ticks = 9600
-"""Longest chunk: 200 ms."""
+LONGEST: Ticks = 200 * TICKS_PER_MS
+SHORTEST: Ticks = 20 * TICKS_PER_MS
+"""Bounds of a chunk; only an utterance's last one may be shorter."""
+
+DEADLINE_S = 8.0
+"""A voice that yields nothing for so long has failed; `DEADLINE_CHAR_S` more a character, for
+engines that yield a phrase in one piece on a slow machine."""
+
+DEADLINE_CHAR_S = 0.1
+
+BUSY_S = 2.0
+"""How long to wait for a voice that still finishes an utterance nobody wants any more."""
+
+COOL_S = (5.0, 60.0)
+"""First and longest rest of a voice that failed; doubles each time."""
 
 
 class Speaker:
     """Speaks every language that one of its voices speaks."""
 
-    def __init__(self, plan: Mapping[str, Sequence[Voice]]) -> None:
+    def __init__(
+        self,
+        plan: Mapping[str, Sequence[Voice]],
+        *,
+        pace: float = 1.0,
+        deadline_s: float = DEADLINE_S,
+        busy_s: float = BUSY_S,
+    ) -> None:
         """Take the voices.
 
         Args:
             plan: language (or "*") to voices in order of preference.
+            pace: of all voices, relative to their own; 0.5..2.
+            deadline_s: see `DEADLINE_S`.
+            busy_s: see `BUSY_S`.
         """
         self._plan = {language: list(voices) for language, voices in plan.items()}
-        self._bad: set[int] = set()
+        self._pace = pace
+        self._deadline_s = deadline_s
+        self._busy_s = busy_s
+        every = [voice for voices in self._plan.values() for voice in voices]
+        self._record = {id(voice): _Record(voice) for voice in every}
 
     def voices(self, language: str) -> list[Voice]:
-        """Return the voices that are tried for `language`, best first; never empty."""
-        everyone = list({id(v): v for voices in self._plan.values() for v in voices}.values())
-        first = self._plan.get(language) or self._plan.get("*") or []
-        able = [v for v in everyone if language in v.languages or "*" in v.languages]
-        order = list({id(v): v for v in (*first, *able, *everyone)}.values())
-        return [v for v in order if id(v) not in self._bad] or order
+        """Return the voices that are tried for `language`, best first.
+
+        Those planned for it, then those planned for "*", then any other that speaks it. A voice
+        that does not speak it is left out, so that nothing is ever spelled.
+        """
+        order = [*self._plan.get(language, ()), *self._plan.get("*", ())]
+        order += [record.voice for record in self._record.values()]
+        unique = {id(v): v for v in order if language in v.languages or "*" in v.languages}
+        voices = list(unique.values())
+        now = time.monotonic()
+        rested = [v for v in voices if self._record[id(v)].ready_at <= now]
+        return [*rested, *(v for v in voices if v not in rested)]
 
     def warm(self) -> None:
-        """Let every voice run once, so that the first utterance is fast."""
-        for voice in {id(v): v for voices in self._plan.values() for v in voices}.values():
+        """Let every voice run once, so that the first utterance is fast.
+
+        Raises:
+            EngineError: a language is left without a voice that works.
+        """
+        failures: dict[int, str] = {}
+        for key, record in self._record.items():
             try:
-                voice.warm()
+                record.voice.warm()
             except EngineError as error:
-                self._bad.add(id(voice))
+                failures[key] = str(error)
+                record.fail(error)
                 _log.warning("%s; another voice takes over", error)
+        for language, voices in self._plan.items():
+            able = [*voices, *(self.voices(language) if language != "*" else ())]
+            if able and all(id(voice) in failures for voice in able):
+                why = "; ".join(dict.fromkeys(failures[id(voice)] for voice in able))
+                raise EngineError(f"no voice for {language!r} works: {why}")
 
     def close(self) -> None:
-        """Free every voice."""
-        for voice in {id(v): v for voices in self._plan.values() for v in voices}.values():
-            voice.close()
+        """Free every voice; one that hangs is left to the process's end."""
+        for record in self._record.values():
+            if record.free.acquire(blocking=False):
+                record.voice.close()
 
     def speak(self, utterance: Utterance) -> Iterator[AudioChunk]:
         """Yield the sound of `utterance`; the last chunk is final, also when nothing can be said.
 
         A voice that fails before its first sound is replaced by the next; one that fails later
-        ends the utterance where it is.
+        ends the utterance in silence where it is, with one line in the log.
 
         Raises:
             EngineError: no voice could say anything.
         """
         words = normalise(utterance.text, utterance.language)
         if not words:
-            yield AudioChunk(
-                utterance.turn_id, utterance.index, 0, np.zeros(0, np.float32), final=True
-            )
+            yield _chunk(utterance, 0, np.zeros(0, np.float32), final=True)
             return
-        phrase = Phrase(words, utterance.language)
+        phrase = Phrase(words, utterance.language, self._pace)
         failures = []
-        for voice in self.voices(utterance.language):
-            begun = False
+        voices = self.voices(utterance.language)
+        for number, voice in enumerate(voices):
+            record, at = self._record[id(voice)], 0
             try:
-                for chunk in _timed(voice, phrase, words, utterance):
-                    begun = True
-                    yield chunk
+                last = number == len(voices) - 1
+                pieces = self._pieces(record, phrase, self._deadline_s if last else self._busy_s)
+                with closing(pieces):
+                    for chunk in _timed(pieces, voice.sample_rate, phrase, utterance):
+                        if chunk.final and at + len(chunk.samples) == 0:
+                            raise EngineError(f"{record.name}: yielded no sound")
+                        at += len(chunk.samples)
+                        yield chunk
+                record.failures = 0
                 return
             except EngineError as error:
-                if begun:
-                    _log.warning("%s; the utterance ends early", error)
-                    raise
+                record.fail(error)
+                if at:
+                    _log.warning("%s; utterance %d ends early", error, utterance.index)
+                    yield _chunk(utterance, at, np.zeros(0, np.float32), final=True)
+                    return
                 failures.append(str(error))
                 _log.warning("%s; the next voice takes over", error)
-        raise EngineError(f"no voice could speak: {'; '.join(failures)}")
+        known = sorted({code for r in self._record.values() for code in r.voice.languages})
+        why = "; ".join(failures) or f"the voices speak {', '.join(known)}; name one in [voice]"
+        raise EngineError(f"no voice could speak {utterance.language!r}: {why}")
+
+    def _pieces(
+        self, record: "_Record", phrase: Phrase, busy_s: float
+    ) -> Generator[Speech, None, None]:
+        """Yield what the voice yields, from its thread, within the deadline."""
+        if not record.free.acquire(timeout=0 if record.stuck else busy_s):
+            record.stuck = True
+            raise EngineError(f"{record.name}: still inside an earlier call")
+        record.stuck = False
+        rate = record.voice.sample_rate
+        feed = Feed(
+            lambda: record.voice.synthesize(phrase),
+            length_s=lambda speech: len(speech.samples) / rate,
+            name=f"tts-{record.name}",
+            ended=record.free.release,
+        )
+        deadline_s = self._deadline_s + DEADLINE_CHAR_S * len(phrase.text)
+        try:
+            while (speech := feed.get(deadline_s)) is not None:
+                yield speech
+        except TimeoutError:
+            record.stuck = True
+            raise EngineError(f"{record.name}: no sound for {deadline_s:.0f} s") from None
+        except EngineError:
+            raise
+        except Exception as error:  # a plug-in's bug must not mute the host
+            raise EngineError(f"{record.name}: {type(error).__name__}: {error}") from error
+        finally:
+            feed.stop()
+
+
+class _Record:
+    """A voice and how it has behaved."""
+
+    def __init__(self, voice: Voice) -> None:
+        self.voice = voice
+        self.name = type(voice).__name__.removesuffix("Voice").lower()
+        self.free = threading.Lock()
+        """Held while the voice's generator lives."""
+        self.stuck = False
+        self.failures = 0
+        self.ready_at = 0.0
+        """`time.monotonic()` until which it rests."""
+
+    def fail(self, error: EngineError) -> None:
+        """Rest for a while."""
+        rest_s = min(COOL_S[0] * 2**self.failures, COOL_S[1])
+        self.failures += 1
+        self.ready_at = time.monotonic() + max(rest_s, error.retry_after_s or 0.0)
+
+
+def _chunk(utterance: Utterance, at: Ticks, sound: Samples, *, final: bool = False) -> AudioChunk:
+    return AudioChunk(utterance.turn_id, utterance.index, at, sound, final=final)
 
 
 def _timed(
-    voice: Voice, phrase: Phrase, words: Sequence[SpokenWord], utterance: Utterance
+    pieces: Iterator[Speech], rate_hz: int, phrase: Phrase, utterance: Utterance
 ) -> Iterator[AudioChunk]:
-    rate = voice.sample_rate
-    resampler = Resampler(rate)
-    at: Ticks = 0
-    known: list[Phoneme] = []
-    untimed: list[Samples] = []
-    waiting: tuple[tuple[PhonemeSpan, ...], tuple[WordSpan, ...]] = ((), ())
-    for speech in voice.synthesize(phrase):
-        if speech.phonemes is None:
-            # No timing: all of the sound is needed before its phonemes can be estimated.
-            untimed.append(speech.samples)
-            continue
-        if speech.phonemes:
-            known.extend(speech.phonemes)
-            waiting = (_spans(speech.phonemes, rate), _words(speech.phonemes, words, rate))
-        for piece in _pieces(resampler.push(speech.samples)):
-            yield AudioChunk(utterance.turn_id, utterance.index, at, piece, *waiting)
-            waiting = ((), ())
-            at += len(piece)
-    if untimed:
-        sound = np.concatenate(untimed)
-        known = list(align.estimate(phrase, sound, rate))
-        waiting = (_spans(known, rate, estimated=True), _words(known, words, rate))
-        for piece in _pieces(resampler.push(sound)):
-            yield AudioChunk(utterance.turn_id, utterance.index, at, piece, *waiting)
-            waiting = ((), ())
-            at += len(piece)
-    for piece in _pieces(resampler.finish()):
-        yield AudioChunk(utterance.turn_id, utterance.index, at, piece, *waiting)
-        waiting = ((), ())
-        at += len(piece)
-    yield AudioChunk(
-        utterance.turn_id, utterance.index, at, np.zeros(0, np.float32), *waiting, final=True
-    )
+    """Turn a voice's pieces into chunks in ticks, with phonemes and words in time."""
+    line = _Line(utterance, phrase.words)
+    resampler = Resampler(rate_hz)
+    aligner: align.Aligner | None = None
+    for number, speech in enumerate(pieces):
+        if number == 0 and speech.phonemes is None:
+            aligner = align.Aligner(_plan(phrase))
+        sound = resampler.push(speech.samples)
+        if aligner is None:
+            line.know(_ticks(speech.phonemes or (), rate_hz), estimated=False)
+            yield from line.give(sound)
+        else:
+            phonemes, safe = aligner.push(sound)
+            line.know(phonemes, estimated=True)
+            yield from line.give(sound, until=safe)
+    rest = resampler.finish()
+    if aligner is not None:
+        phonemes, _ = aligner.push(rest)
+        line.know((*phonemes, *aligner.finish()), estimated=True)
+    yield from line.give(rest, final=True)
 
 
-def _pieces(sound: Samples) -> Iterator[Samples]:
-    for start in range(0, len(sound), PIECE):
-        yield sound[start : start + PIECE]
+def _plan(phrase: Phrase) -> list[align.Planned]:
+    try:
+        return align.plan(phrase.words, phrase.language, g2p.phonemise)
+    except (RuntimeError, ValueError, KeyError, IndexError, ImportError) as error:
+        _log.warning("times are estimated from letters: %s: %s", type(error).__name__, error)
+        return align.plan(phrase.words, phrase.language, align.letters)
 
 
-def _spans(
-    phonemes: Sequence[Phoneme], rate: int, *, estimated: bool = False
-) -> tuple[PhonemeSpan, ...]:
+def _ticks(phonemes: Sequence[Phoneme], rate_hz: int) -> tuple[Phoneme, ...]:
     return tuple(
-        PhonemeSpan(
-            p.ipa, from_samples(p.start, rate), from_samples(p.stop, rate), p.stress, estimated
+        Phoneme(
+            p.ipa, from_samples(p.start, rate_hz), from_samples(p.stop, rate_hz), p.word, p.stress
         )
         for p in phonemes
     )
 
 
-def _words(
-    phonemes: Sequence[Phoneme], words: Sequence[SpokenWord], rate: int
-) -> tuple[WordSpan, ...]:
-    """Return when each caption word sounds: from its first to its last phoneme."""
-    times: dict[int, tuple[int, int]] = {}
-    for phoneme in phonemes:
-        if phoneme.word >= 0:
-            start, _ = times.get(phoneme.word, (phoneme.start, 0))
-            times[phoneme.word] = (start, phoneme.stop)
-    spans: list[WordSpan] = []
-    for index, (start, stop) in sorted(times.items()):
-        word = words[index]
-        first, last = from_samples(start, rate), from_samples(stop, rate)
-        if spans and spans[-1].start_char == word.start_char:
-            spans[-1] = WordSpan(word.start_char, word.stop_char, spans[-1].start, last)
-        else:
-            spans.append(WordSpan(word.start_char, word.stop_char, first, last))
-    return tuple(spans)
+class _Line:
+    """Sound and spans of one utterance on their way out, cut into chunks of a good size."""
+
+    def __init__(self, utterance: Utterance, words: Sequence[SpokenWord]) -> None:
+        self._utterance = utterance
+        self._written = words
+        self._at: Ticks = 0
+        self._held = np.zeros(0, np.float32)
+        self._spans: deque[PhonemeSpan] = deque()
+        self._words: deque[WordSpan] = deque()
+        self._spoken = -1
+        """The last word of which the time is known."""
+
+    def know(self, phonemes: Sequence[Phoneme], *, estimated: bool) -> None:
+        """Take phonemes in ticks; they go out with the next chunk."""
+        for phoneme in phonemes:
+            self._spans.append(
+                PhonemeSpan(phoneme.ipa, phoneme.start, phoneme.stop, phoneme.stress, estimated)
+            )
+            index = phoneme.word
+            if index < 0 or index >= len(self._written) or index < self._spoken:
+                continue
+            word = self._written[index]
+            last = self._words[-1] if self._words else None
+            if last is not None and last.start_char == word.start_char:
+                # The same caption word: another phoneme of it, or another word it is read as.
+                self._words[-1] = WordSpan(
+                    last.start_char, max(last.stop_char, word.stop_char), last.start, phoneme.stop
+                )
+            elif index > self._spoken:
+                span = WordSpan(word.start_char, word.stop_char, phoneme.start, phoneme.stop)
+                self._words.append(span)
+            self._spoken = index
+
+    def give(
+        self, sound: Samples, *, until: Ticks | None = None, final: bool = False
+    ) -> Iterator[AudioChunk]:
+        """Take sound and yield chunks; only what starts before `until` may go."""
+        held = np.concatenate([self._held, sound])
+        while held.size:
+            size = min(len(held), LONGEST)
+            if until is not None:
+                size = min(size, until - self._at)
+            if 0 < len(held) - size < SHORTEST and size > 2 * SHORTEST:
+                size = len(held) // 2  # rather two of a good size than a crumb
+            if size < SHORTEST and not final:
+                break
+            yield self._out(held[:size], final=final and size == len(held))
+            held = held[size:]
+            if final and not held.size:
+                return
+        self._held = held
+        if final:
+            yield self._out(np.zeros(0, np.float32), final=True)
+
+    def _out(self, sound: Samples, *, final: bool) -> AudioChunk:
+        chunk = AudioChunk(
+            self._utterance.turn_id, self._utterance.index, self._at, sound,
+            tuple(self._spans), tuple(self._words), final,
+        )  # fmt: skip
+        self._spans.clear()
+        self._words.clear()
+        self._at += len(sound)
+        return chunk
