@@ -146,7 +146,7 @@ class Guard:
         if _bare(rest) and (reason := self._verdict(rest, whole=True)):
             self.stopped = reason
             return out[: len(out) - len(held)]
-        if _bare(rest) and self._said and not ends_sentence(rest, ""):
+        if _key(rest) and self._said and not ends_sentence(rest, ""):
             self.stopped = "unfinished"  # the token budget ran out in mid-sentence
             return out[: len(out) - len(held)]
         self._passed += out

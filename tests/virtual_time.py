@@ -9,7 +9,9 @@ virtual clock (`thread_sleep`), which lets the clock jump.
 import asyncio
 import selectors
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -49,7 +51,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self.now_s = START_S
-        self.busy = 0
+        self._jobs: Counter[int] = Counter()
+        self._asleep: set[int] = set()
+        self._here = threading.local()
+        self._pool = ThreadPoolExecutor(2)
         selector = _Selector()
         selector.loop = self
         super().__init__(selector)
@@ -57,38 +62,48 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now_s
 
+    @property
+    def busy(self) -> bool:
+        """True while a thread works; one that sleeps on this clock, and its queue, do not count."""
+        return any(jobs and key not in self._asleep for key, jobs in self._jobs.items())
+
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> "asyncio.Future[T]":
-        self.busy += 1
-        done: asyncio.Future[None] = self.create_future()
+        executor = executor or self._pool
+        self._jobs[id(executor)] += 1
 
-        def call() -> T:
-            try:
-                return func(*args)
-            finally:
-                self.call_soon_threadsafe(self._returned, done)
+        def work() -> T:
+            self._here.executor = id(executor)
+            return func(*args)
 
-        return super().run_in_executor(executor, call)
+        call = executor.submit(work)
+        future = asyncio.wrap_future(call, loop=self)
+        # After the future's own callback, so that the clock stands still until it was served.
+        call.add_done_callback(lambda _: self.call_soon_threadsafe(self._returned, id(executor)))
+        return future
 
-    def _returned(self, done: "asyncio.Future[None]") -> None:
-        self.busy -= 1
-        if not done.done():
-            done.set_result(None)
+    def _returned(self, executor: int) -> None:
+        self._jobs[executor] -= 1
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False)
+        super().close()
 
     def thread_sleep(self, seconds: float) -> None:
         """Sleep on the virtual clock; called by a thread that runs an executor's call."""
         awake = threading.Event()
+        executor: int = self._here.executor
 
-        def asleep() -> None:
-            self.busy -= 1
+        def sleep() -> None:
+            self._asleep.add(executor)
             self.call_later(seconds, wake)
 
         def wake() -> None:
-            self.busy += 1
+            self._asleep.discard(executor)
             awake.set()
 
-        self.call_soon_threadsafe(asleep)
+        self.call_soon_threadsafe(sleep)
         if not awake.wait(HANG_S):
             raise Stuck("the loop ended while a thread slept on its clock")
 
