@@ -125,11 +125,14 @@ class KeyedCurve:
         )  # fmt: skip
 
 
-def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Scramble 64-bit numbers (the finaliser of splitmix64, Steele et al. 2014, OOPSLA)."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+_WORD = 0xFFFFFFFFFFFFFFFF
+
+
+def _mix(x: int) -> int:
+    """Scramble a 64-bit number (the finaliser of splitmix64, Steele et al. 2014, OOPSLA)."""
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & _WORD
+    return x ^ (x >> 31)
 
 
 class Drift:
@@ -153,21 +156,28 @@ class Drift:
         # Rates differ a little from channel to channel, so that none ever move in step.
         odd = 1.0 + 0.07 * np.arange(channels)[:, None] / max(1, channels)
         self._rate = odd / (np.array(periods_s, np.float64)[None, :] * TICKS_PER_S)
-        streams = np.arange(channels * len(periods_s), dtype=np.uint64).reshape(channels, -1)
-        salt = np.array([seed & 0xFFFFFFFFFFFFFFFF], np.uint64)
-        self._salt = _mix(_mix(salt) + streams * np.uint64(0x9E3779B97F4A7C15))
-        self._steps = np.arange(4, dtype=np.uint64)
+        self._salt = _mix(seed & _WORD)
+        self._cell = np.full(self._rate.shape, -1.0)
+        self._c = np.zeros((4, *self._rate.shape))  # of the cubic in each cell
 
     def value(self, at: Ticks) -> Floats:
         """Return all channels at `at`, shape (channels,)."""
         x = at * self._rate + 16.0
-        floor = np.floor(x)
-        u = x - floor
-        cells = floor.astype(np.uint64)[..., None] + self._steps
-        hashed = _mix(_mix(cells * np.uint64(0x9E3779B97F4A7C15)) ^ self._salt[..., None])
-        points = (hashed >> np.uint64(11)).astype(np.float64) * (2.0 / (1 << 53)) - 1.0
-        v = 1.0 - u
-        weights = np.stack(
-            (v * v * v, 4 + u * u * (3 * u - 6), 4 + v * v * (3 * v - 6), u * u * u), axis=-1
+        cell = np.floor(x)
+        changed = cell != self._cell
+        if changed.any():
+            for k, o in np.argwhere(changed).tolist():
+                self._c[:, k, o] = self._cubic(k * 8 + o, int(cell[k, o]))
+            self._cell = cell
+        u = x - cell
+        c0, c1, c2, c3 = self._c
+        return np.asarray((c0 + u * (c1 + u * (c2 + u * c3))) @ self._gain)
+
+    def _cubic(self, stream: int, cell: int) -> tuple[float, float, float, float]:
+        """Return the coefficients of the B-spline between four neighbours of the lattice."""
+        salt = (self._salt + stream * 0x9E3779B97F4A7C15) & _WORD
+        p, q, r, s = (
+            (_mix(_mix((cell + k) & _WORD) ^ salt) >> 11) * (2.0 / (1 << 53)) - 1.0
+            for k in range(4)
         )
-        return np.asarray(((points * weights).sum(-1) / 6.0) @ self._gain)
+        return (p + 4 * q + r) / 6, (r - p) / 2, (p - 2 * q + r) / 2, (s - p + 3 * (q - r)) / 6

@@ -16,7 +16,7 @@ from voice.speech import PhonemeSpan, Samples
 
 EASE_SHUT: Ticks = 60 * TICKS_PER_MS
 """A cancelled mouth is closed after this."""
-MEND: Ticks = 45 * TICKS_PER_MS
+MEND: Ticks = 60 * TICKS_PER_MS
 """News that change what the mouth is doing right now are blended in over this."""
 WINDOW: Ticks = 250 * TICKS_PER_MS
 """Sounds farther away do not touch the mouth."""

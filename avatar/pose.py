@@ -52,9 +52,9 @@ STANDARD = (
     Parameter("ParamBodyAngleZ", -10, 10, 0),
     Parameter("ParamBreath", 0, 1, 0),
     Parameter("ParamShoulderY", -1, 1, 0),  # + shrugged up
-    Parameter("ParamArmLA", -1, 1, 0),  # the raised (waving) arm: -1 lowered, +1 high
+    Parameter("ParamArmLA", -1, 1, 0),  # own left arm: 0 rests low, +1 hand by the head, -1 back
     Parameter("ParamArmRA", -1, 1, 0),
-    Parameter("ParamHandL", -1, 1, 0),  # rotation at the wrist: the wave
+    Parameter("ParamHandL", -1, 1, 0),  # wrist, the wave: + turns the hand to the viewer's right
     Parameter("ParamHandR", -1, 1, 0),
     Parameter("ParamEarL", -1, 1, 0),  # animal ears: + perked, - laid back
     Parameter("ParamEarR", -1, 1, 0),

@@ -87,10 +87,10 @@ SOUNDS: Mapping[str, Sound] = MappingProxyType({
     "devoiced rounded": _vowel(110, 90, 0.7, ou=0.42, ih=0.08),
     "devoiced open": _vowel(80, 85, 0.6, E=0.25, aa=0.2),
     # Consonants: the lips belong to the neighbours unless the sound needs them.
-    "bilabial stop": Sound(_PP, 1.4, 60, 50, closure="PP"),
-    "bilabial nasal": Sound(_PP, 1.4, 60, 50, closure="PP", voiced_through=True),
+    "bilabial stop": Sound(_PP, 0.6, 70, 75, closure="PP"),
+    "bilabial nasal": Sound(_PP, 0.6, 70, 75, closure="PP", voiced_through=True),
     "bilabial narrow": _consonant(1.1, 90, 80, ou=0.45, FF=0.15),
-    "labiodental": Sound(_FF, 1.2, 55, 45, closure="FF", voiced_through=True),
+    "labiodental": Sound(_FF, 0.6, 65, 70, closure="FF", voiced_through=True),
     "dental": _consonant(1.3, 75, 80, TH=1.0),
     "alveolar stop": _consonant(1.0, 75, 75, DD=1.0),
     "tap": _consonant(0.6, 60, 60, DD=0.6, nn=0.4),
@@ -105,8 +105,8 @@ SOUNDS: Mapping[str, Sound] = MappingProxyType({
     "labial glide": _consonant(1.25, 140, 90, ou=1.0),
     "palatal": _consonant(0.8, 80, 80, kk=0.5, ih=0.4),
     "velar": _consonant(0.65, 75, 80, kk=1.0),
-    "breath": _consonant(0.12, 60, 60, E=0.45, aa=0.2),
-    "hold": _consonant(0.2, 60, 60, nn=0.3),
+    "breath": _consonant(0.35, 75, 75, E=0.45, aa=0.2),
+    "hold": _consonant(0.35, 70, 70, nn=0.3),
 })  # fmt: skip
 """Every kind of sound by name."""
 
