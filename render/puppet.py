@@ -119,7 +119,7 @@ class PuppetRenderer:
                 self._brushes[name].draw(canvas, points, fades)
             canvas.restore()
         canvas.restore()
-        self._scene.before(canvas, None if self._warp is None else self._warp.boxes())
+        self._scene.before(canvas)
         if not self._scene.opaque:
             cv2.cvtColor(self._own, cv2.COLOR_mRGBA2RGBA, out)
 

@@ -8,7 +8,6 @@ belong in `depth_0`). `vignette` is drawn behind the host wherever it stands.
 """
 
 import math
-from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -141,22 +140,28 @@ class Scene:
             self._open_sky(drawing, before_rain, rain, width, height)
 
     def _cut(self, drawing: Drawing, shapes: list[Shape], canvas: skia.Canvas) -> None:
-        """Paint what stands in front: once onto the back, and what can hide the host, apart."""
+        """Keep apart what can hide the host; paint the rest of the front onto the back."""
         whole: Pixels = np.zeros_like(self._back)
         front = surface(whole).getCanvas()
         front.concat(self._matrix)
         Brush(drawing, shapes).draw(front, drawing.points)
-        canvas.resetMatrix()
-        canvas.drawImage(image(whole), 0, 0)
         open_rows = np.flatnonzero((whole[..., 3] < 255).any(1))
         self.floor = int(open_rows[-1]) + 1 if len(open_rows) else 0
-        above = np.ascontiguousarray((whole[: self.floor, :, 3] > 96).astype(np.uint8))
-        if not above.any():
-            return
-        _, _, boxes, _ = cv2.connectedComponentsWithStats(above)
-        for left, top, wide, high, _ in boxes[1:].tolist():
+        # Things that stand on a desk would be one with its edge: the edge is a piece of its own.
+        edge = max(0, self.floor - 8)
+        above = np.ascontiguousarray((whole[:edge, :, 3] > 96).astype(np.uint8))
+        boxes = [(0, edge, whole.shape[1], self.floor - edge)]
+        if above.any():
+            found = cv2.connectedComponentsWithStats(above)[2]
+            boxes += [(int(b[0]), int(b[1]), int(b[2]), int(b[3])) for b in found[1:]]
+        canvas.resetMatrix()
+        for left, top, wide, high in boxes:
+            canvas.clipRect(skia.Rect.MakeXYWH(left, top, wide, high), skia.ClipOp.kDifference)
+        canvas.drawImage(image(whole), 0, 0)
+        for left, top, wide, high in boxes:
             cut: Pixels = np.ascontiguousarray(whole[top : top + high, left : left + wide])
-            self._front.append((image(cut), left, top, cut))
+            if cut.any():
+                self._front.append((image(cut), left, top, cut))
 
     def _mote(self, drawing: Drawing, shape: Shape) -> tuple[float, float, float, float]:
         points = drawing.points[shape.start : shape.stop].astype(float)
@@ -178,7 +183,7 @@ class Scene:
         a, b = self._matrix.mapXY(*low.tolist()), self._matrix.mapXY(*high.tolist())
         self._rain_box = (a.x(), a.y(), b.x() - a.x(), b.y() - a.y())
         chance = np.random.default_rng(7)
-        self._drops = chance.random((34, 4)).astype(np.float32)
+        self._drops = chance.random((22, 4)).astype(np.float32)
 
     def behind(self, out: Pixels, canvas: skia.Canvas, pts: Ticks) -> None:
         """Paint everything behind the host, covering all of `out`, on which `canvas` draws."""
@@ -230,17 +235,7 @@ class Scene:
         paint.setStrokeWidth(max(1.0, 1.5 * self._scale))
         canvas.drawPoints(skia.Canvas.kLines_PointMode, points, paint)
 
-    def before(
-        self, canvas: skia.Canvas, hosts: Iterable[tuple[int, int, int, int]] | None = None
-    ) -> None:
-        """Paint what stands before the host, where it covers `hosts` (left, top, right, bottom).
-
-        Everything is on the back already, so only what the host has painted over is missing.
-        """
-        boxes = None if hosts is None else list(hosts)
-        for picture, x, y, cut in self._front:
-            right, bottom = x + cut.shape[1], y + cut.shape[0]
-            if boxes is None or any(
-                a < right and c > x and b < bottom and d > y for a, b, c, d in boxes
-            ):
-                canvas.drawImage(picture, x, y)
+    def before(self, canvas: skia.Canvas) -> None:
+        """Paint what stands before the host."""
+        for picture, x, y, _ in self._front:
+            canvas.drawImage(picture, x, y)

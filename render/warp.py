@@ -7,7 +7,7 @@ other way round, so the mesh is inverted on a coarse net of screen points (all l
 Newton's method with one slope for each layer) and filled in between linearly.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -64,14 +64,15 @@ class Sprite:
         self.shown: _Complex | None = None
         """Its mesh when it was last bent, in pixels."""
         self.boxes: dict[int, _Box] = {}
-        """Band -> the piece in it: left, top, right, bottom in pixels."""
+        """Piece (2 * band + side) -> where it is: left, top, right, bottom in pixels."""
         self.pieces: dict[int, skia.Image] = {}
-        """Band -> the bent piece, where it is not stale."""
+        """Piece -> its picture, where it is not stale."""
         self.net: _Floats = np.zeros((0, 0, 2), np.float32)
         """Where in the texture the net's points come from, shape (rows, columns, 2)."""
         self.net_at = (0, 0)
         """Left (pixels) and top (bands) of the net's first whole cell."""
         self._store: Pixels = np.zeros(0, np.uint8)
+        self._at: dict[int, int] = {}
 
     def hide(self, covers: Sequence["Sprite"]) -> None:
         """Empty the texture where `covers` hide it in any pose (`LayerSpec.under`, `margin`)."""
@@ -112,19 +113,39 @@ class Sprite:
             np.intp,
         )
 
+    def sides(self, cells: _Indices) -> _Indices:
+        """Return 1 for cells right of the widest gap in their row of the mesh, else 0.
+
+        A layer that is empty in the middle (a fringe's frame, two strings) is bent in two pieces
+        a band.
+        """
+        at = cells - self.layer.lattice.start
+        rows, columns = np.divmod(at, self.layer.columns)
+        side = np.zeros(len(cells), np.intp)
+        for row in np.unique(rows):
+            own = columns[rows == row]
+            gaps = np.diff(own)
+            if len(gaps) and gaps.max() >= 3:
+                side[(rows == row) & (columns > own[int(gaps.argmax())])] = 1
+        return side
+
     def room(self) -> None:
         """Make the pictures of all pieces, to be filled by `bend`."""
-        sizes = [(x1 - x0) * (y1 - y0) * 4 for x0, y0, x1, y1 in self.boxes.values()]
-        if sum(sizes) > self._store.size:
-            self._store = np.empty(sum(sizes) * 5 // 4, np.uint8)
+        self._at = {}
+        size = 0
+        for piece, (x0, y0, x1, y1) in self.boxes.items():
+            self._at[piece] = size
+            size += (x1 - x0) * (y1 - y0) * 4
+        if size > self._store.size:
+            self._store = np.empty(size * 5 // 4, np.uint8)
         self.pieces = {}
-        self._at = dict(zip(self.boxes, np.cumsum([0, *sizes])[:-1].tolist(), strict=True))
 
-    def bend(self, band: int, net_px: int) -> skia.Image:
-        """Return the piece in `band`, bent now if it is stale."""
-        if band in self.pieces:
-            return self.pieces[band]
-        x0, y0, x1, y1 = self.boxes[band]
+    def bend(self, piece: int, net_px: int) -> skia.Image:
+        """Return a piece, bent now if it is stale."""
+        if piece in self.pieces:
+            return self.pieces[piece]
+        x0, y0, x1, y1 = self.boxes[piece]
+        band = piece // 2
         left, first = self.net_at
         row = (band - first) * NET_ROWS
         part = self.net[row : row + NET_ROWS + 2]
@@ -133,13 +154,13 @@ class Sprite:
         full = _scratch(rows * columns * 2).reshape(rows, columns, 2)
         cv2.resize(part, (columns, rows), full)
         u, v = x0 - left + net_px, y0 - band * NET_ROWS * net_px + net_px
-        start = self._at[band]
+        start = self._at[piece]
         size = (x1 - x0) * (y1 - y0) * 4
         pixels = self._store[start : start + size].reshape(y1 - y0, x1 - x0, 4)
         area = full[v : v + y1 - y0, u : u + x1 - x0]
         cv2.remap(self.texture, area, None, cv2.INTER_LINEAR, pixels, cv2.BORDER_CONSTANT)
-        self.pieces[band] = image(pixels)
-        return self.pieces[band]
+        self.pieces[piece] = image(pixels)
+        return self.pieces[piece]
 
 
 class Warp:
@@ -185,10 +206,15 @@ class Warp:
         c = np.concatenate(cells) if cells else np.zeros(0, np.intp)
         owner = np.repeat(np.arange(len(cells)), [len(each) for each in cells])
         row = np.array([layer.columns for layer in warped], np.intp)[owner]
+        side = np.concatenate([s.sides(each) for s, each in zip(self._sprites, cells, strict=True)])
+        # Cells of one side of a row of a mesh stand together: a run.
+        mesh_row = (c - np.array([layer.lattice.start for layer in warped])[owner]) // row
+        order = np.lexsort((mesh_row, side, owner))
+        c, row, owner, side, mesh_row = (v[order] for v in (c, row, owner, side, mesh_row))
         self._corners = np.stack([c, c + 1, c + row, c + row + 1])
-        self._owner_slot = owner * self._bands
-        starts = np.array([layer.lattice.start for layer in warped], np.intp)
-        self._starts = starts - (starts[0] if len(starts) else 0)
+        new = np.any([np.diff(v, prepend=-1) != 0 for v in (owner, side, mesh_row)], axis=0)
+        self._runs = np.flatnonzero(new)
+        self._run_slot = ((owner * 2 + side) * self._bands)[self._runs]
         self._lattice = np.concatenate(
             [np.arange(layer.lattice.start, layer.lattice.stop) for layer in warped]
         )
@@ -232,7 +258,7 @@ class Warp:
                 continue
             left = min(box[0] for box in sprite.boxes.values())
             right = max(box[2] for box in sprite.boxes.values())
-            first, last = min(sprite.boxes), max(sprite.boxes)
+            first, last = min(sprite.boxes) // 2, max(sprite.boxes) // 2
             sprite.net_at = (left, first)
             columns = -(-(right - left) // px) + 2
             rows = (last - first + 1) * NET_ROWS + 2
@@ -268,39 +294,42 @@ class Warp:
         """Return for each layer the boxes, by band, that hold what is seen of it."""
         corners = posed[self._corners]
         x, y = corners.real, corners.imag
-        low_x, high_x = x.min(0), x.max(0)
-        low_y, high_y = y.min(0), y.max(0)
+        low_x = np.minimum.reduceat(x.min(0), self._runs)
+        high_x = np.maximum.reduceat(x.max(0), self._runs)
+        low_y = np.minimum.reduceat(y.min(0), self._runs)
+        high_y = np.maximum.reduceat(y.max(0), self._runs)
         width, height = self._size
         tall = self._band_px
         first = np.floor(np.maximum(low_y, 0) / tall).astype(np.intp)
         last = np.floor(np.minimum(high_y, height - 1) / tall).astype(np.intp)
-        slots = len(self._sprites) * self._bands
+        slots = len(self._sprites) * 2 * self._bands
         left, right = np.full(slots, 1e9), np.full(slots, -1e9)
         top, bottom = np.full(slots, 1e9), np.full(slots, -1e9)
         step = 0
         inside = first <= last
         while inside.any():
-            slot = (self._owner_slot + first + step)[inside]
+            slot = (self._run_slot + first + step)[inside]
             np.minimum.at(left, slot, low_x[inside])
             np.maximum.at(right, slot, high_x[inside])
             np.minimum.at(top, slot, low_y[inside])
             np.maximum.at(bottom, slot, high_y[inside])
             step += 1
             inside = first + step <= last
-        band = np.tile(np.arange(self._bands), len(self._sprites))
+        band = np.tile(np.arange(self._bands), 2 * len(self._sprites))
         x0 = np.clip(left, 0, width).astype(int)
         x1 = np.clip(np.ceil(right), 0, width).astype(int)
         y0 = np.maximum(band * tall, np.floor(np.clip(top, 0, height))).astype(int)
         y1 = np.minimum(np.minimum((band + 1) * tall, height), np.ceil(bottom).clip(0)).astype(int)
+        # The right piece begins where the left one ends: no pixel is drawn twice.
+        by_side_0, by_side_1 = x1.reshape(-1, 2, self._bands)[:, 0], x0.reshape(-1, 2, self._bands)
+        by_side_1[:, 1] = np.maximum(by_side_1[:, 1], by_side_0)
         made: list[dict[int, _Box]] = [{} for _ in self._sprites]
         for slot in np.flatnonzero((x1 > x0) & (y1 > y0)).tolist():
             box = (int(x0[slot]), int(y0[slot]), int(x1[slot]), int(y1[slot]))
-            made[slot // self._bands][slot % self._bands] = box
+            owner, rest = divmod(slot, 2 * self._bands)
+            side, row = divmod(rest, self._bands)
+            made[owner][2 * row + side] = box
         return made
-
-    def boxes(self) -> Iterator[_Box]:
-        """Return where layers are on the screen: left, top, right, bottom in pixels."""
-        return (box for sprite in self._sprites for box in sprite.boxes.values())
 
     def draw(self, canvas: skia.Canvas, names: Sequence[str], fades: Mapping[str, float]) -> None:
         """Draw layers that lie on each other, band by band, so that a band stays in the cache.
@@ -316,13 +345,11 @@ class Warp:
         ]
         for band in range(self._bands):
             for sprite, paint in zip(sprites, paints, strict=True):
-                box = sprite.boxes.get(band)
-                if box is not None:
-                    piece = sprite.bend(band, self._net_px)
-                    if paint is None:
-                        canvas.drawImage(piece, box[0], box[1])
-                    else:
-                        canvas.drawImage(piece, box[0], box[1], skia.SamplingOptions(), paint)
+                for piece in (2 * band, 2 * band + 1):
+                    box = sprite.boxes.get(piece)
+                    if box is not None:
+                        bent = sprite.bend(piece, self._net_px)
+                        canvas.drawImage(bent, box[0], box[1], skia.SamplingOptions(), paint)
 
     def _invert(
         self,
