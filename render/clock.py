@@ -5,6 +5,7 @@ Sound is the master where a device plays it; everything else runs on monotonic t
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from dialogue.ticks import TICKS_PER_S, Ticks
@@ -61,16 +62,22 @@ class DeviceClock:
 
     BEND = 0.02
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        """Start at 0.
+
+        Args:
+            monotonic_ns: the time that the anchors are told in.
+        """
         self._lock = threading.Lock()
-        self._last_ns = time.monotonic_ns()
+        self._monotonic_ns = monotonic_ns
+        self._last_ns = monotonic_ns()
         self._time = 0.0
         self._error = 0.0
 
     def anchor(self, heard: Ticks, monotonic_ns: int) -> None:
         """Take an anchor; any thread."""
         with self._lock:
-            now_ns = time.monotonic_ns()
+            now_ns = self._monotonic_ns()
             self._advance(now_ns)
             truth = heard + (now_ns - monotonic_ns) * TICKS_PER_S / 1e9
             self._error = truth - self._time
@@ -78,7 +85,7 @@ class DeviceClock:
     def now(self) -> Ticks:
         """Return the tick that is heard now."""
         with self._lock:
-            self._advance(time.monotonic_ns())
+            self._advance(self._monotonic_ns())
             return int(self._time)
 
     def wait_until(self, pts: Ticks) -> None:

@@ -69,7 +69,7 @@ class FileSink:
         """Where the film will be; settled by `open`."""
         self._options = {"crf": str(crf), "preset": preset, "threads": str(threads)}
         self._audio_bitrate = audio_bitrate
-        self._flags = "+hybrid_fragmented+delay_moov" if crash_safe else "+faststart"
+        self._flags = "+hybrid_fragmented+frag_keyframe+delay_moov" if crash_safe else "+faststart"
         self._overwrite = overwrite
         self._container: Any = None
 
@@ -91,7 +91,10 @@ class FileSink:
             with self._part.open("wb"):
                 pass  # says plainly what is wrong with the folder, which FFmpeg does not
             self._container = av.open(
-                str(self._part), "w", format="mp4", options={"movflags": self._flags}
+                str(self._part),
+                "w",
+                format="mp4",
+                options={"movflags": self._flags, "flush_packets": "1"},
             )
         except OSError as error:
             raise EngineError(_why(self.path, error)) from None

@@ -1,0 +1,282 @@
+"""One sink that hangs, raises or is slow never slows the others: real threads, no sleeps."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from dialogue.ticks import TICKS_PER_S, Ticks
+from render import air as air_module
+from render.air import FRAMES, Air, SinkStatus
+from render.frames import VideoFrame
+from voice.speech import Samples
+
+WIDTH, HEIGHT, FPS = 16, 8, 30
+STEP = TICKS_PER_S // FPS
+WAIT_S = 10.0
+
+
+class Recorder:
+    """Takes everything; `gate` holds it up, `fail` makes it raise."""
+
+    needs: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.fail = ""
+        self.fail_open = ""
+        self.frames: list[tuple[int, int]] = []
+        self.sound: list[tuple[Ticks, int]] = []
+        self.opened = threading.Event()
+        self.closed = threading.Event()
+        self.changed = threading.Condition()
+
+    def open(self, *, width: int, height: int, fps: int) -> None:
+        assert (width, height, fps) == (WIDTH, HEIGHT, FPS)
+        if self.fail_open:
+            raise RuntimeError(self.fail_open)
+        self.opened.set()
+
+    def video(self, frame: VideoFrame) -> None:
+        self.entered.set()
+        assert self.gate.wait(WAIT_S)
+        if self.fail:
+            raise RuntimeError(self.fail)
+        with self.changed:
+            self.frames.append((frame.index, int(frame.pixels[0, 0, 0])))
+            self.changed.notify_all()
+
+    def audio(self, pts: Ticks, samples: Samples) -> None:
+        with self.changed:
+            self.sound.append((pts, len(samples)))
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        self.closed.set()
+
+    def wait(self, true: Callable[[], bool]) -> None:
+        with self.changed:
+            assert self.changed.wait_for(true, WAIT_S)
+
+
+def frame(index: int) -> VideoFrame:
+    pixels = np.full((HEIGHT, WIDTH, 4), index % 256, np.uint8)
+    return VideoFrame(index * STEP, index, pixels, pixels[:, :, 0].copy())
+
+
+def send(air: Air, index: int) -> None:
+    air.audio(index * STEP, np.zeros(STEP, np.float32))
+    air.video(frame(index))
+
+
+def status(air: Air, name: str) -> SinkStatus:
+    return next(s for s in air.status() if s.name == name)
+
+
+@pytest.fixture
+def live() -> Iterator[Air]:
+    air = Air(width=WIDTH, height=HEIGHT, fps=FPS)
+    yield air
+    air.close()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries follow at once."""
+    monkeypatch.setattr(air_module, "BACK_OFF_S", (0.0,))
+
+
+def add(air: Air, name: str) -> Recorder:
+    sink = Recorder()
+    air.add(name, lambda: sink)
+    assert sink.opened.wait(WAIT_S)
+    return sink
+
+
+def test_pictures_and_sound_arrive_in_order(live: Air) -> None:
+    sink = add(live, "one")
+    for k in range(60):
+        send(live, k)
+        sink.wait(lambda k=k: len(sink.frames) == k + 1)  # type: ignore[misc]
+    assert sink.frames == [(k, k) for k in range(60)]
+    assert sink.sound == [(k * STEP, STEP) for k in range(60)]
+    assert status(live, "one").dropped == 0
+
+
+def test_a_hanging_sink_loses_its_oldest_frames_and_the_others_lose_none(live: Air) -> None:
+    good, stuck = add(live, "good"), add(live, "stuck")
+    stuck.gate.clear()
+    for k in range(20):
+        live.video(frame(k))
+        if k == 0:
+            assert stuck.entered.wait(WAIT_S)
+        good.wait(lambda k=k: len(good.frames) == k + 1)  # type: ignore[misc]
+    assert [index for index, _ in good.frames] == list(range(20))
+    assert status(live, "stuck").dropped == 20 - 1 - FRAMES
+    stuck.gate.set()
+    stuck.wait(lambda: len(stuck.frames) == 1 + FRAMES)
+    # The picture it hung on was not painted over meanwhile, and the newest ones followed.
+    assert stuck.frames == [(0, 0), *((k, k) for k in range(16, 20))]
+
+
+def test_a_sink_that_does_not_take_its_sound_is_off_the_air_and_comes_back(
+    live: Air, quick: None
+) -> None:
+    good, stuck = add(live, "good"), add(live, "stuck")
+    stuck.gate.clear()
+    for k in range(FPS + 2):
+        send(live, k)
+        if k == 0:
+            assert stuck.entered.wait(WAIT_S)
+    state = status(live, "stuck")
+    assert state.state == "off"
+    assert state.error == "sink stuck did not take its sound for 1 s"
+    stuck.opened.clear()
+    stuck.gate.set()
+    assert stuck.closed.wait(WAIT_S)
+    assert stuck.opened.wait(WAIT_S)
+    stuck.wait(lambda: True)
+    good.wait(lambda: sum(n for _, n in good.sound) == (FPS + 2) * STEP)
+
+
+def test_a_sink_that_raises_is_closed_and_made_anew(live: Air, quick: None) -> None:
+    made: list[Recorder] = []
+    ready = threading.Semaphore(0)
+
+    def make() -> Recorder:
+        sink = Recorder()
+        sink.fail = "the wire broke\nsecond line" if not made else ""
+        made.append(sink)
+        ready.release()
+        return sink
+
+    good = add(live, "good")
+    live.add("bad", make)
+    assert ready.acquire(timeout=WAIT_S)
+    assert made[0].opened.wait(WAIT_S)
+    live.video(frame(0))
+    assert ready.acquire(timeout=WAIT_S)
+    assert made[0].closed.is_set()
+    assert made[1].opened.wait(WAIT_S)
+    for k in range(1, 200):
+        live.video(frame(k))
+        good.wait(lambda k=k: good.frames[-1][0] == k)  # type: ignore[misc]
+        if made[1].frames:
+            break
+    assert made[1].frames
+    assert status(live, "bad").error == "the wire broke"
+    assert good.frames[0] == (0, 0)
+
+
+def test_a_sink_that_cannot_open_waits_longer_each_time(
+    live: Air, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    tried = threading.Semaphore(0)
+    wait_for = threading.Condition.wait_for
+
+    def noted(self: threading.Condition, true: Callable[[], bool], timeout: float) -> bool:
+        waits.append(timeout)
+        return bool(wait_for(self, true, 0.0))
+
+    def make() -> Recorder:
+        sink = Recorder()
+        sink.fail_open = "no such camera; plug it in"
+        tried.release()
+        if len(waits) == 8:
+            monkeypatch.undo()
+        return sink
+
+    monkeypatch.setattr(threading.Condition, "wait_for", noted)
+    live.add("camera", make)
+    for _ in range(9):
+        assert tried.acquire(timeout=WAIT_S)
+    assert waits[:8] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    assert status(live, "camera").error == "no such camera; plug it in"
+
+
+def test_offline_a_slow_sink_makes_the_caller_wait_and_loses_nothing() -> None:
+    air = Air(width=WIDTH, height=HEIGHT, fps=FPS, blocking=True)
+    sink = add(air, "film")
+    sink.gate.clear()
+    sent = threading.Event()
+
+    def work() -> None:
+        for k in range(60):
+            send(air, k)
+        sent.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert sink.entered.wait(WAIT_S)
+    assert not sent.wait(0.05)
+    sink.gate.set()
+    thread.join(WAIT_S)
+    air.close()
+    assert sink.frames == [(k, k) for k in range(60)]
+    assert sum(n for _, n in sink.sound) == 60 * STEP
+    assert status(air, "film").state == "closed"
+
+
+def test_offline_a_sink_that_fails_frees_the_caller_and_says_why() -> None:
+    air = Air(width=WIDTH, height=HEIGHT, fps=FPS, blocking=True)
+    sink = add(air, "film")
+    sink.fail = "the disk is full"
+    for k in range(100):
+        send(air, k)
+    air.close()
+    assert sink.closed.is_set()
+    assert status(air, "film").state == "off"
+    assert status(air, "film").error == "the disk is full"
+
+
+def test_what_was_handed_over_is_sent_before_the_end() -> None:
+    air = Air(width=WIDTH, height=HEIGHT, fps=FPS)
+    sink = add(air, "one")
+    sink.gate.clear()
+    for k in range(4):
+        send(air, k)
+    sink.gate.set()
+    air.close()
+    assert [index for index, _ in sink.frames] == [0, 1, 2, 3]
+    assert sink.closed.is_set()
+
+
+def test_a_sink_can_be_removed_while_live(live: Air) -> None:
+    sink = add(live, "one")
+    live.remove("one")
+    assert sink.closed.wait(WAIT_S)
+    live.video(frame(0))
+    assert live.status() == []
+    assert sink.frames == []
+
+
+def test_memory_of_pictures_is_used_again(live: Air) -> None:
+    sink = add(live, "one")
+    for k in range(100):
+        live.video(frame(k))
+        sink.wait(lambda k=k: len(sink.frames) == k + 1)  # type: ignore[misc]
+    assert len(live._pool.free) <= FRAMES + 2
+
+
+def test_a_sink_cannot_write_into_a_picture_that_others_see(live: Air, quick: None) -> None:
+    errors: list[str] = []
+
+    class Painter(Recorder):
+        def video(self, frame: VideoFrame) -> None:
+            try:
+                frame.pixels[0, 0] = 9
+            except ValueError as error:
+                errors.append(str(error))
+            super().video(frame)
+
+    sink = Painter()
+    live.add("painter", lambda: sink)
+    assert sink.opened.wait(WAIT_S)
+    live.video(frame(1))
+    sink.wait(lambda: len(sink.frames) == 1)
+    assert errors == ["assignment destination is read-only"]
