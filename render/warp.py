@@ -22,7 +22,7 @@ from render.vector import Brush, image, surface
 FINENESS = 1.25
 """Texture pixels for a screen pixel, each way."""
 NEWTON_STEPS = 3
-NET_ROWS = 6
+NET_ROWS = 4
 """Height of a band in cells of the net. A layer is bent band by band, each piece as wide as what
 it shows; pieces of a few ten kilobytes stay in the processor's cache on their way."""
 
