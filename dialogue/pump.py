@@ -44,9 +44,7 @@ class Worker(Executor):
         """True while a call has not returned."""
         return self._pending > 0
 
-    def submit(
-        self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any
-    ) -> "Future[_T]":
+    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> "Future[_T]":
         """Queue a call."""
         future: Future[_T] = Future()
 
@@ -164,7 +162,6 @@ class Relay:
                 failures.append(str(error))
             finally:
                 await stream.aclose()
-        failures += [f"{s.name} hangs" for s in self._sources if s.stuck and s.worker.busy]
         raise EngineError("no language model answers: " + "; ".join(failures))
 
     def close(self) -> None:
@@ -179,7 +176,8 @@ class Relay:
         now = asyncio.get_running_loop().time()
         usable = [s for s in self._sources if not (s.stuck and s.worker.busy)]
         rested = [s for s in usable if s.ready_at <= now]
-        return rested or usable  # when all have failed lately, asking beats silence
+        # When all have failed lately, asking beats silence; when all hang, so does waiting.
+        return rested or usable or self._sources
 
     def _failed(self, source: _Source, error: Exception) -> None:
         pause = min(COOL_S[0] * 2**source.failures, COOL_S[1])

@@ -113,7 +113,9 @@ class LlamaModel:
                 f"llama cannot load {path}: {error or 'not enough memory or not a model'}; "
                 "fetch it anew with `bunraku models`"
             ) from error
-        self._fingerprint = _fingerprint(path, str(getattr(xllamacpp, "__version__", "")))
+        # A saved prefix fits only the same model, build and layout of the cache.
+        build = getattr(xllamacpp, "__version__", "")
+        self._fingerprint = _fingerprint(path, f"{build} {context} {slots}")
         self._address = urlsplit(self._server.listening_address)
         self._lock = threading.Lock()
         self._waiting = 0
@@ -368,9 +370,9 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _fingerprint(path: Path, version: str) -> bytes:
+def _fingerprint(path: Path, layout: str) -> bytes:
     """Return a hash that changes with the model file; reads two of its ends, not all of it."""
-    digest = hashlib.sha256(version.encode())
+    digest = hashlib.sha256(layout.encode())
     size = path.stat().st_size
     digest.update(str(size).encode())
     with path.open("rb") as file:

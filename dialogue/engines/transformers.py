@@ -111,7 +111,7 @@ class TransformersModel:
             self._tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=self._timeout_s
         )
 
-        class Stopped(transformers.StoppingCriteria):  # type: ignore[misc, name-defined]
+        class Stopped(transformers.StoppingCriteria):  # type: ignore[misc]
             def __call__(self, ids: Any, scores: Any, **_: Any) -> bool:
                 return stop.is_set()
 

@@ -14,7 +14,9 @@ def test_a_folder_becomes_a_character(tmp_path: Path) -> None:
     assert character.display_name == "Momo"
     assert character.languages == ("en", "zh", "ja")
     assert "海边小果园" in character.persona("zh")
-    assert character.examples["en"][0] == Exchange("Ann", "hello", "Hello Ann! [wave] Mind the ladder.")
+    assert character.examples["en"][0] == Exchange(
+        "Ann", "hello", "Hello Ann! [wave] Mind the ladder."
+    )
     assert len(character.examples["en"]) == 2
     assert character.called("ja") == "モモ"
     assert character.called("en") == "Momo"
@@ -45,7 +47,11 @@ def test_fallback_lines_exist_in_every_language(tmp_path: Path) -> None:
         ('name = "momo"', 'name = "Mo Mo"', ["character.toml:1:", "name"]),
         ('name = "momo"\n', "", [":1:", "no name"]),
         ('"ja"]', '"ja"', ["character.toml:", "TOML"]),
-        ('en = ["piper"]', 'fr = ["piper"]', ["character.toml:10:", "voice.engines.fr", "languages"]),
+        (
+            'en = ["piper"]',
+            'fr = ["piper"]',
+            ["character.toml:10:", "voice.engines.fr", "languages"],
+        ),
         ('en = ["piper"]', 'en = "piper"', ["character.toml:9:", "voice.engines"]),
         ("[voice.engines]", "[voice.engine]", [":9:", "voice.engine", "'engines'"]),
         ("dodge =", "doge =", ["character.toml:14:", "texts.en.doge", "'dodge'"]),

@@ -93,9 +93,7 @@ async def test_each_line_is_answered_in_its_own_language_with_its_own_history(
     assert turn.language == "zh"
     assert {u.language for u in found} == {"zh"}
     await answer(conversation, "still there?", 3)
-    second, third = (
-        [x.text for x in p.lines[p.prefix :]] for p in model.prompts[1:]
-    )
+    second, third = ([x.text for x in p.lines[p.prefix :]] for p in model.prompts[1:])
     assert second == ["小明: 你好呀"]
     assert third == ["Ann: hello there", "Hi Ann, nice day.", "Ann: still there?"]
 

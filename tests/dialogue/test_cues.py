@@ -24,7 +24,8 @@ def test_other_words_become_the_nearest_cue(direction: str, cue: str | None) -> 
 @pytest.mark.parametrize(
     ("text", "mood"),
     [
-        ("Oh no, that hurts.", "sad"), ("Hmm, let me see.", "thinking"), ("Hahaha, good one!", "laugh"),
+        ("Oh no, that hurts.", "sad"), ("Hmm, let me see.", "thinking"),
+        ("Hahaha, good one!", "laugh"),
         ("欢迎欢迎！", "happy"), ("这是秘密，", "amused"), ("えっ、ほんと？", "surprised"),
         ("The door is open.", None), ("今日は火曜日。", None),
     ],

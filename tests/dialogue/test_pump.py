@@ -1,6 +1,7 @@
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 import pytest
 
@@ -110,11 +111,10 @@ def test_an_engine_that_dies_on_the_way_is_not_continued_by_another() -> None:
     async def main() -> None:
         other = ScriptedModel(["other"])
         relay = Relay([ScriptedModel([["Hello", EngineError("cut off")]]), other])
-        got = []
+        stream = relay.reply(PROMPT)
+        assert await anext(stream) == "Hello"
         with pytest.raises(EngineError, match="cut off"):
-            async for delta in relay.reply(PROMPT):
-                got.append(delta)
-        assert got == ["Hello"]
+            await anext(stream)
         assert other.prompts == []
 
     virtual_time.run(main())
@@ -134,7 +134,7 @@ def test_silence_beyond_the_deadline_calls_the_successor() -> None:
 class Hanging:
     """Never returns from its first delta until it is let go."""
 
-    needs: dict[str, str] = {}
+    needs: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self) -> None:
         self.let_go = threading.Event()
@@ -171,6 +171,25 @@ def test_an_engine_that_hangs_is_abandoned_and_left_out() -> None:
         assert hanging.asked == 1
         await asyncio.sleep(400)  # it has returned
         assert await collect(relay) == "x"
+
+    virtual_time.run(main())
+
+
+def test_an_only_engine_that_hangs_is_waited_for() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, virtual_time.VirtualLoop)
+        hanging = Hanging()
+        hanging.sleep = lambda s: loop.thread_sleep(12)
+        relay = Relay([hanging])
+        stream = relay.reply(PROMPT)
+        assert await anext(stream) == "x"
+        await asyncio.sleep(0.5)
+        await stream.aclose()
+        stream = relay.reply(PROMPT)
+        assert await anext(stream) == "x"
+        assert 11 < loop.time() - virtual_time.START_S < 13
+        await stream.aclose()
 
     virtual_time.run(main())
 

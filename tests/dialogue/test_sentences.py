@@ -132,20 +132,28 @@ def test_a_text_without_any_mark_is_still_cut(word: str, limit: int) -> None:
 
 
 def test_each_utterance_has_its_own_language_when_none_is_given() -> None:
-    assert [u.language for u in split("Hello you! 你好呀，朋友！こんにちは！")] == ["en", "zh", "ja"]
+    assert [u.language for u in split("Hello you! 你好呀，朋友！こんにちは！")] == [
+        "en",
+        "zh",
+        "ja",
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "ends"),
-    [("Hi. You.", [3, 8]), ("Pi is 3.14", []), ("好。走！", [2, 4]), ("Dr. Who? Yes", [8]), ("", [])],
+    [
+        ("Hi. You.", [3, 8]),
+        ("Pi is 3.14", []),
+        ("好。走！", [2, 4]),
+        ("Dr. Who? Yes", [8]),
+        ("", []),
+    ],
 )
 def test_sentence_ends_are_found(text: str, ends: list[int]) -> None:
     assert sentence_ends(text) == ends
 
 
-PLAIN = st.text(
-    st.sampled_from("abcXYZ 019.,!?…'\"—:;，。！？、了你好のはね😊\n~♪"), max_size=240
-)
+PLAIN = st.text(st.sampled_from("abcXYZ 019.,!?…'\"—:;，。！？、了你好のはね😊\n~♪"), max_size=240)
 NAMES = st.sampled_from(["[happy]", "[nod]", "[wave]", "[look_at_chat]", "（笑）"])
 
 
