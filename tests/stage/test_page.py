@@ -86,12 +86,16 @@ def test_picture_and_sound_arrive_and_go_on() -> None:
 def test_a_typed_line_is_answered_in_chat_and_caption() -> None:
     async def test(host: FakeHost, page: Page) -> None:
         host.answer_lines = True
+        await page.evaluate(
+            "window.said = []; (function read() { const now = bunraku.word?.text;"
+            " if (now && said.at(-1) !== now) said.push(now); requestAnimationFrame(read); })()"
+        )
         await page.click("#name")
         await page.write("Mika")
         await page.press("Enter")  # goes on to the text
         await page.write("Hello there")
         await page.press("Enter")
-        await page.until("bunraku.word?.text === 'there'")
+        await page.until("said.at(-1) === 'there'")
         assert [line[:2] for line in host.lines] == [("Mika", "Hello there")]
         said = "[...document.querySelectorAll('#lines li')].map((l) => l.innerText)"
         assert await page.evaluate(said) == ["Mika\nHello there", "Kohaku\nYou said: Hello there"]
@@ -123,14 +127,16 @@ def test_markup_stays_text() -> None:
 
 def test_captions_follow_the_voice_within_80_ms_and_the_picture_within_150_ms() -> None:
     async def test(host: FakeHost, page: Page) -> None:
-        text = "one two three four five six seven eight nine ten"
+        text = "one two three four five six seven eight"
         await page.until("bunraku.delayMs > 0")
         await page.evaluate(MEASURE)
-        host.speak(host.think(host.chat("Mika", "Count!")), text, "en", spoken(text), 1500.0)
-        await page.until("[seen.word, seen.white, seen.sound].every((s) => s.length === 10)", 15)
+        turn = host.think(host.chat("Mika", "Count!"))
+        host.speak(turn, text, "en", spoken(text, each_ms=350, gap_ms=450), lead_ms=1500.0)
+        # A busy machine may swallow one.
+        await page.until("[seen.word, seen.white, seen.sound].every((s) => s.length >= 7)", 30)
         seen = json.loads(await page.evaluate("JSON.stringify(seen)"))
         for kind, most_ms in (("sound", 80), ("white", 150)):
-            late_ms = [w - p for w, p in zip(seen["word"], seen[kind], strict=True)]
+            late_ms = [min((w - at for at in seen[kind]), key=abs) for w in seen["word"]]
             print(f"caption after {kind}, ms:", [round(x) for x in late_ms])
             assert abs(statistics.median(late_ms)) < most_ms, kind
 
@@ -193,31 +199,30 @@ def test_nothing_is_cut_off_and_captions_have_two_lines_at_most(size: tuple[int,
             "いちばん好きなのはもちろん油揚げです！甘く煮て、ごはんを詰めたいなり寿司なら、"
             "十個でも食べられますよ。"
         )
-        host.speak(host.think(host.chat("Mika", "x" * 200)), text, "ja", spoken(text, 150, 0))
-        await page.until("bunraku.word?.index > 2")
-        box = await page.evaluate(
-            "(() => { const b = document.querySelector('.caption-window').getBoundingClientRect();"
-            " const line = parseFloat(getComputedStyle(document.querySelector('#caption'))"
-            ".lineHeight); return [b.left, b.right, b.top, b.bottom, b.height / line]; })()"
-        )
-        assert box[0] >= 0
-        assert box[1] <= size[0]
-        assert box[2] >= 0
-        assert box[3] <= size[1]
-        assert box[4] <= 2.01
+        host.chat("Mika", "x" * 200)
+        # Each word lasts a minute, so that a slow machine sees the same one as a quick machine.
+        words = spoken(text, each_ms=60_000, gap_ms=0)
+        for index in (len(words) - 1, 14, 8, 3):
+            turn = host.think(host.chat("Mika", "And?"))
+            host.speak(turn, text, "ja", words, lead_ms=-60_000.0 * index - 1000)
+            await page.until(f"bunraku.word?.turn === {turn} && bunraku.word.index === {index}", 20)
+            await page.until(
+                "document.querySelector('#caption').getAnimations({subtree: true}).length === 0"
+            )
+            box = await page.evaluate(
+                "(() => { const b = document.querySelector('.caption-window')"
+                ".getBoundingClientRect(); const n = document.querySelector('#caption .now')"
+                ".getBoundingClientRect(); const line = parseFloat(getComputedStyle("
+                "document.querySelector('#caption')).lineHeight); return { left: b.left,"
+                " right: b.right, top: b.top, bottom: b.bottom, lines: b.height / line,"
+                " word: (n.top + n.bottom) / 2 }; })()"
+            )
+            assert 0 <= box["left"] < box["right"] <= size[0]
+            assert 0 <= box["top"] < box["word"] < box["bottom"] <= size[1]
+            assert box["lines"] <= 2.01
         wide = "document.documentElement.scrollWidth <= innerWidth"
         assert await page.evaluate(wide)
         send = "document.querySelector('#send').getBoundingClientRect()"
         assert await page.evaluate(f"{send}.bottom <= innerHeight && {send}.right <= innerWidth")
-        # The word being spoken is always inside the window.
-        for index in (8, 14, 20):
-            await page.until(f"bunraku.word?.index >= {index}")
-            assert await page.evaluate(
-                "(() => { const w = document.querySelector('.caption-window')"
-                ".getBoundingClientRect(), n = document.querySelector('#caption .now')"
-                ".getBoundingClientRect(); const y = (n.top + n.bottom) / 2;"
-                " return document.querySelector('#caption').getAnimations().length > 0"
-                " || (y > w.top && y < w.bottom); })()"
-            )
 
     show(test)
