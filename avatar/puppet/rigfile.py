@@ -224,7 +224,9 @@ class RigFile:
         except msgspec.ValidationError as error:
             fault, _, place = str(error).partition(" - at `$")
             line = self._place_line(place.rstrip("`"), fault)
-            raise CharacterError(file, line, fault, "see avatar/puppet/rigfile.py for its keys") from None
+            raise CharacterError(
+                file, line, fault, "see avatar/puppet/rigfile.py for its keys"
+            ) from None
         except msgspec.DecodeError as error:
             found = re.search(r"line (\d+)", str(error))
             line = int(found[1]) if found else None
