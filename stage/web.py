@@ -296,7 +296,8 @@ class Web:
         Args:
             settings: host, port and ICE servers.
             title: the host's display name.
-            theme: colours of the page: `amber` to `#f3ab45` sets the style sheet's `--amber`.
+            theme: colours of the page (`accent`, `glow`, `paper`, `ink`); any key sets the style
+                sheet's property of that name.
             line: takes author, text and viewer of every accepted chat line.
             offer: passes an offer to the body and returns its answer.
 

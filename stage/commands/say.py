@@ -84,7 +84,7 @@ def settings(arguments: argparse.Namespace) -> Show:
         for key in ("character", "scene")
         if (value := getattr(arguments, key, None)) is not None
     }
-    video = {}
+    video: dict[str, int] = {}
     if arguments.size:
         width, cross, height = arguments.size.partition("x")
         if not (cross and width.isdigit() and height.isdigit()):
