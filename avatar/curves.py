@@ -152,7 +152,7 @@ class Drift:
                 octave's strength is in proportion to the square root of its period.
         """
         strength = np.sqrt(np.array(periods_s, np.float64))
-        self._gain = 2.2 * strength / np.sqrt((strength**2).sum())
+        self._gain = 1.6 * strength / np.sqrt((strength**2).sum())
         # Rates differ a little from channel to channel, so that none ever move in step.
         odd = 1.0 + 0.07 * np.arange(channels)[:, None] / max(1, channels)
         self._rate = odd / (np.array(periods_s, np.float64)[None, :] * TICKS_PER_S)

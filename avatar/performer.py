@@ -44,10 +44,10 @@ _SMILE_YIELDS = {"PP": 0.5, "FF": 0.6, "CH": 0.45, "oh": 0.55, "ou": 0.75, "RR":
 
 # Wandering on three time scales: parameter -> amplitude. The mouth has none: it rests in silence.
 _DRIFT = {
-    "ParamAngleX": 2.6, "ParamAngleY": 1.7, "ParamAngleZ": 2.1, "ParamBodyAngleX": 1.1,
-    "ParamBodyAngleY": 0.5, "ParamBodyAngleZ": 0.9, "ParamShoulderY": 0.05, "ParamBrowLY": 0.045,
-    "ParamBrowRY": 0.045, "ParamArmLA": 0.035, "ParamArmRA": 0.035, "ParamHandL": 0.06,
-    "ParamHandR": 0.06, "ParamEarL": 0.07, "ParamEarR": 0.07,
+    "ParamAngleX": 3.38, "ParamAngleY": 2.21, "ParamAngleZ": 2.73, "ParamBodyAngleX": 1.43,
+    "ParamBodyAngleY": 0.65, "ParamBodyAngleZ": 1.17, "ParamShoulderY": 0.065, "ParamBrowLY": 0.058,
+    "ParamBrowRY": 0.058, "ParamArmLA": 0.046, "ParamArmRA": 0.046, "ParamHandL": 0.078,
+    "ParamHandR": 0.078, "ParamEarL": 0.091, "ParamEarR": 0.091,
 }  # fmt: skip
 _BLINK_PACE = {"speaking": 0.8, "listening": 1.2, "thinking": 0.95}
 _DRIFT_PERIODS_S = (7.9, 3.1, 1.3)

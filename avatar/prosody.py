@@ -72,7 +72,11 @@ def _pitch(windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     lags = np.arange(_RATE // _HIGHEST_HZ, _RATE // _LOWEST_HZ + 1)
     # Divide by the shrinking overlap, so that long lags have their chance.
     rated = match[:, lags] / (1.0 - lags / _WINDOW) / (match[:, :1] + 1e-9)
-    best = rated.argmax(axis=1)
+    # A multiple of the period fits as well as the period: take the first that is nearly the best.
+    peak = np.zeros_like(rated, dtype=bool)
+    peak[:, 1:-1] = (rated[:, 1:-1] >= rated[:, :-2]) & (rated[:, 1:-1] >= rated[:, 2:])
+    peak &= rated >= 0.88 * rated.max(axis=1, keepdims=True)
+    best = np.where(peak.any(axis=1), peak.argmax(axis=1), rated.argmax(axis=1))
     voiced = rated[np.arange(len(rated)), best] > 0.5
     return np.where(voiced, _RATE / lags[best], 0.0).astype(np.float32)
 

@@ -89,7 +89,7 @@ SOUNDS: Mapping[str, Sound] = MappingProxyType({
     # Consonants: the lips belong to the neighbours unless the sound needs them.
     "bilabial stop": Sound(_PP, 0.6, 70, 75, closure="PP"),
     "bilabial nasal": Sound(_PP, 0.6, 70, 75, closure="PP", voiced_through=True),
-    "bilabial narrow": _consonant(1.1, 90, 80, ou=0.45, FF=0.15),
+    "bilabial narrow": _consonant(1.1, 100, 80, ou=0.58),
     "labiodental": Sound(_FF, 0.6, 65, 70, closure="FF", voiced_through=True),
     "dental": _consonant(1.3, 75, 80, TH=1.0),
     "alveolar stop": _consonant(1.0, 75, 75, DD=1.0),
@@ -180,12 +180,12 @@ _IPA_GROUPS: Mapping[str, tuple[tuple[str, float], ...]] = {
     "ɻ̩": (("apical", 1.0),), "ɹ̩": (("apical", 1.0),), "ʐ̩": (("apical", 1.0),),
     "z̩": (("apical", 1.0),),
     # palatalised letters of misaki's Japanese
-    "ᶀ": (("bilabial stop", 0.7), ("palatal glide", 0.3)),
+    "ᶀ": (("bilabial stop", 0.86), ("palatal glide", 0.14)),
     "ᶁ": (("alveolar stop", 0.7), ("palatal glide", 0.3)),
     "ᶃ": (("velar", 0.6), ("palatal glide", 0.4)),
     "ᶄ": (("velar", 0.6), ("palatal glide", 0.4)),
-    "ᶆ": (("bilabial nasal", 0.7), ("palatal glide", 0.3)),
-    "ᶈ": (("bilabial stop", 0.7), ("palatal glide", 0.3)),
+    "ᶆ": (("bilabial nasal", 0.86), ("palatal glide", 0.14)),
+    "ᶈ": (("bilabial stop", 0.86), ("palatal glide", 0.14)),
     "ᶉ": (("tap", 0.6), ("palatal glide", 0.4)),
     "ƫ": (("alveolar stop", 0.7), ("palatal glide", 0.3)),
     "K": (("velar", 0.5), ("labial glide", 0.5)),
@@ -235,9 +235,11 @@ _ROMAJI: Mapping[str, tuple[tuple[str, float], ...]] = {
         "ch": "alveolopalatal", "ts": "alveolar hiss", "hy": "palatal", "ny": "palatal",
     }.items()},
     **{c + "y": ((kind, 0.65), ("palatal glide", 0.35)) for c, kind in {
-        "k": "velar", "g": "velar", "b": "bilabial stop", "p": "bilabial stop",
-        "m": "bilabial nasal", "r": "tap", "t": "alveolar stop", "d": "alveolar stop",
-        "v": "labiodental", "f": "bilabial narrow",
+        "k": "velar", "g": "velar", "r": "tap", "t": "alveolar stop", "d": "alveolar stop",
+        "f": "bilabial narrow",
+    }.items()},
+    **{c + "y": ((kind, 0.86), ("palatal glide", 0.14)) for c, kind in {
+        "b": "bilabial stop", "p": "bilabial stop", "m": "bilabial nasal", "v": "labiodental",
     }.items()},
     "kw": (("velar", 0.5), ("labial glide", 0.5)),
     "gw": (("velar", 0.5), ("labial glide", 0.5)),
@@ -349,7 +351,8 @@ def _parse_ipa(phoneme: str) -> list[tuple[str, float]]:
             if SOUNDS[kind].vowel:
                 parts[-1] = (_DEVOICED.get(kind, "devoiced open"), share)
         elif parts and mark == _PALATAL:
-            parts.append(("palatal glide", 0.35))
+            if not SOUNDS[parts[-1][0]].closure:  # shut lips show no tongue
+                parts.append(("palatal glide", 0.35))
         elif parts and mark in "ːˑ":
             parts[-1] = (parts[-1][0], parts[-1][1] * 1.4)
         elif parts and mark == "ʷ":

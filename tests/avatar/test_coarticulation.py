@@ -86,6 +86,21 @@ def test_f_and_v_reach_the_teeth_unless_lips_are_shut_next_to_them(
             assert mouth.weights(middle, open_by)[FF] > 0.9, (i, said)
 
 
+@pytest.mark.parametrize("phoneme", ["pʲ", "bʲ", "mʲ", "ᶀ", "ᶆ", "ᶈ", "pʰ", "mː", "b̥"])
+def test_bilabials_with_marks_close_in_their_middle_too(phoneme: str) -> None:
+    for length_ms in (20, 60, 120, 300):
+        said = say(f"ɑ {phoneme} ɑ", length_ms)
+        middle = (said[1].start + said[1].stop) / 2
+        assert curve(said).weights(middle, 1.0)[PP] > 0.999
+
+
+@pytest.mark.parametrize("phoneme", ["by", "py", "my", "b", "p", "m"])
+def test_romaji_bilabials_close_in_their_middle_too(phoneme: str) -> None:
+    said = say(f"N a {phoneme} a", 90)
+    middle = (said[2].start + said[2].stop) / 2
+    assert curve(said).weights(middle, 1.0)[PP] > 0.999
+
+
 def test_an_f_between_bilabials_of_usual_length_still_reaches_the_teeth() -> None:
     said = say("b ə m f p ə", 90)
     assert curve(said).weights((said[3].start + said[3].stop) / 2, 1.0)[FF] > 0.6
