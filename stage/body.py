@@ -240,6 +240,9 @@ def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Bod
     folder = folders.character(show.character)
     character = load_character(folder)
     video = show.video
+    import cv2
+
+    cv2.setNumThreads(1)  # the other core is the mind's
     maker = plugins.load("renderer", character.renderer)
     renderer: Renderer = maker(
         folder, width=video.width, height=video.height, scene=show.scene or character.scene

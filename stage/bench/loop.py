@@ -160,7 +160,11 @@ def latency() -> list[Figure]:
     bad = 100.0 * (last.late + last.dropped) / max(1, shown)
     return [
         _figure("chat line → first sound, median", median, "s", "report", how),
-        _figure("the same, 95th percentile", float(np.percentile(waits, 95)) if waits else None, "s", "report", how),
+        _figure(
+            "the same, 95th percentile",
+            float(np.percentile(waits, 95)) if waits else None,
+            "s", "report", how,
+        ),
         _figure(
             "the floor: model times alone, median", floor, "s", "report",
             "the same lines, no show: first clause of the model, then first sound of the voice",
