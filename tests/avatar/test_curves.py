@@ -81,11 +81,15 @@ def test_drift_is_smooth_seeded_and_does_not_depend_on_the_steps_before() -> Non
 
 
 def test_an_agenda_acts_in_order_and_at_the_exact_times() -> None:
-    agenda, done = Agenda(), []
+    agenda = Agenda()
+    done: list[tuple[str, int]] = []
+
+    def first(at: int) -> None:
+        done.append(("a", at))
+        agenda.add(20, lambda then: done.append(("c", then)))
+
     agenda.add(30, lambda at: done.append(("b", at)))
-    agenda.add(
-        10, lambda at: (done.append(("a", at)), agenda.add(20, lambda t: done.append(("c", t))))[0]
-    )
+    agenda.add(10, first)
     agenda.add(30, lambda at: done.append(("d", at)))
     agenda.run(25)
     agenda.add(5, lambda at: done.append(("late", at)))

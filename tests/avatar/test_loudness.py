@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from avatar.loudness import LoudnessMeter, dilate, smooth
@@ -6,10 +7,10 @@ from avatar.prosody import PitchMeter
 from dialogue.ticks import TICKS_PER_S
 
 
-def tone(hertz: float, seconds: float, level: float = 0.2) -> np.ndarray:
+def tone(hertz: float, seconds: float, level: float = 0.2) -> npt.NDArray[np.float32]:
     t = np.arange(round(seconds * TICKS_PER_S)) / TICKS_PER_S
-    wave = sum(np.sin(2 * np.pi * hertz * k * t) / k for k in (1, 2, 3, 4))
-    return (level * wave).astype(np.float32)
+    waves = [np.sin(2 * np.pi * hertz * k * t) / k for k in (1, 2, 3, 4)]
+    return np.asarray(level * np.sum(waves, axis=0), np.float32)
 
 
 def test_silence_is_nought_and_a_loud_voice_near_one() -> None:

@@ -18,7 +18,7 @@ OPENJTALK = (
 
 def shape(phoneme: str, written: str = "ipa") -> dict[str, float]:
     total: dict[str, float] = {}
-    for target in targets(phoneme, written):  # type: ignore[arg-type]
+    for target in targets(phoneme, written):
         for viseme, weight in target.sound.shape.items():
             total[viseme] = total.get(viseme, 0.0) + weight * target.share
     return total
@@ -156,7 +156,7 @@ def test_marks_alone_are_no_pauses() -> None:
 @given(st.text(min_size=0, max_size=6))
 def test_no_text_at_all_makes_it_fail(text: str) -> None:
     for written in ("ipa", "romaji", "arpabet"):
-        found = targets(text, written)  # type: ignore[arg-type]
+        found = targets(text, written)
         if found:
             assert sum(t.share for t in found) == pytest.approx(1.0)
 
