@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from stage.models.store import ModelError, ModelStore
 
@@ -32,3 +33,8 @@ def _isolated(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     for name in [*_SECRETS, *(key for key in os.environ if key.startswith("BUNRAKU_"))]:
         if name not in ("BUNRAKU_CACHE", "BUNRAKU_DEBUG"):
             monkeypatch.delenv(name, raising=False)
+
+
+# Times belong to the bench: a slow machine must not fail a property test.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
