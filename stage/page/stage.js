@@ -549,7 +549,7 @@ function tellLatency(seconds) { page.latency = say("answered", seconds.toFixed(1
 // Chat --------------------------------------------------------------------------------------------
 
 class Chat {
-  constructor() { this.turns = new Map(); this.sent = []; this.unread = 0; this.quiet = false; this.stuck = true; }
+  constructor() { this.turns = new Map(); this.sent = []; this.unread = 0; this.quiet = false; this.stuck = true; this.shape = ""; }
 
   fill(entries) {
     this.quiet = true;
@@ -662,11 +662,17 @@ class Chat {
   #follow() { if (this.stuck) this.toEnd(); }
   #near() { const l = $("log"); return l.scrollHeight - l.scrollTop - l.clientHeight < 60; }
   /** Note whether the reader is at the end, and wants to stay there. */
-  scrolled() { this.stuck = this.#near(); if (this.stuck) $("newest").hidden = true; }
+  scrolled() {
+    const { scrollHeight, clientHeight } = $("log");
+    const still = this.shape === `${scrollHeight}/${clientHeight}`; // else it moved by itself
+    this.shape = `${scrollHeight}/${clientHeight}`;
+    if (this.#near()) { this.stuck = true; $("newest").hidden = true; } else if (still) this.stuck = false;
+  }
   toEnd() {
     this.stuck = true;
     $("newest").hidden = true;
     $("log").scrollTop = $("log").scrollHeight;
+    this.shape = `${$("log").scrollHeight}/${$("log").clientHeight}`;
   }
   #tidy() { $("empty").hidden = $("lines").childElementCount > 0; }
 
@@ -856,7 +862,9 @@ $("name").onkeydown = (event) => {
 };
 $("newest").onclick = () => chat.toEnd();
 $("log").addEventListener("scroll", () => chat.scrolled(), { passive: true });
-new ResizeObserver(() => { if (chat.stuck) chat.toEnd(); }).observe($("log"));
+const keepEnd = new ResizeObserver(() => { if (chat.stuck) chat.toEnd(); });
+keepEnd.observe($("log"));
+keepEnd.observe($("lines"));
 $("retry").onclick = () => link.now();
 
 function fold(open, remember = true) {

@@ -226,3 +226,27 @@ def test_nothing_is_cut_off_and_captions_have_two_lines_at_most(size: tuple[int,
         assert await page.evaluate(f"{send}.bottom <= innerHeight && {send}.right <= innerWidth")
 
     show(test)
+
+
+def test_the_chat_stays_at_its_end_until_somebody_scrolls_up() -> None:
+    async def test(host: FakeHost, page: Page) -> None:
+        left = (
+            "(() => { const l = document.querySelector('#log');"
+            " return l.scrollHeight - l.scrollTop - l.clientHeight; })()"
+        )
+        for number in range(30):
+            host.chat("Mika", f"Line {number}")
+        await page.until("document.querySelectorAll('#lines li').length === 30")
+        await page.until(f"{left} < 2")
+        await page.resize(390, 844, mobile=True)
+        await page.until(f"innerWidth === 390 && {left} < 2")
+        await page.evaluate("document.querySelector('#log').scrollTop = 0")
+        await page.until("document.querySelector('#log').scrollTop === 0")
+        await page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        host.chat("Mika", "One more")
+        await page.until("!document.querySelector('#newest').hidden")
+        assert await page.evaluate("document.querySelector('#log').scrollTop") == 0
+        await page.click("#newest")
+        await page.until(f"{left} < 2")
+
+    show(test)

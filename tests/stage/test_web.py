@@ -57,7 +57,7 @@ def serve(test: Test, *, title: str = "Kohaku", settings: Settings | None = None
         house = House()
         page = Web(
             settings or Settings(port=0),
-            title=title, theme={"amber": "#ffaa00"}, line=house.line, offer=house.offer,
+            title=title, theme={"glow": "#ffaa00"}, line=house.line, offer=house.offer,
         )  # fmt: skip
         address = await page.start()
         try:
