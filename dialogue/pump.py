@@ -102,8 +102,12 @@ class Relay:
             raise ValueError("no language model; name one in llm.engine")
         self._sources = [_Source(model) for model in models]
         self._first_token_s = first_token_s
-        self.current = self._sources[0].name
-        """Name of the engine that answered last."""
+        self._current = self._sources[0]
+
+    @property
+    def current(self) -> str:
+        """Class name of the engine that answered last."""
+        return self._current.name
 
     async def warm(self, prompt: Prompt) -> None:
         """Prepare every engine for prompts that begin like `prompt`; a failure is only noted.
@@ -127,7 +131,7 @@ class Relay:
 
     async def prepare(self, prompt: Prompt) -> None:
         """Let the engine that answered last get ahead on `prompt`; replies go first."""
-        source = next(s for s in self._sources if s.name == self.current)
+        source = self._current
         if not source.stuck:
             await self._call(source.warmer, source.model.warm, prompt)
 
@@ -151,7 +155,7 @@ class Relay:
             try:
                 async for delta in stream:
                     begun = True
-                    self.current = source.name
+                    self._current = source
                     yield delta
                 source.failures = 0
                 return
