@@ -210,7 +210,9 @@ class Gaze:
         size = math.dist((x, y), self._at)
         self._at = (x, y)
         # A saccade's length grows with its size; drawn eyes need two frames to be seen moving.
-        self.eyes.to((x, y), at, from_ms(46 + 52 * min(1.0, size)))
+        # One that is turned back half way has another distance to go than the plan says.
+        far = max(size, math.dist((x, y), self.eyes.value(at).tolist()))
+        self.eyes.to((x, y), at, from_ms(46 + 52 * min(1.6, far)))
         if size > 0.32 and draw.random() < 0.25 + 0.5 * min(1.0, size):
             self._blink(at)
         if size < 0.1:
