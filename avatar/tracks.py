@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from avatar.visemes import Target, is_mark, is_pause, notation, targets
+from avatar.visemes import Notation, Target, is_mark, is_pause, notation, targets
 from dialogue.ticks import TICKS_PER_MS, Ticks
 from voice.speech import PhonemeSpan
 
@@ -130,15 +130,15 @@ def _without_short_pauses(
 
 
 def _articulations(
-    spans: list[PhonemeSpan], joined: list[tuple[int, Ticks, Ticks, str]], written: str
+    spans: list[PhonemeSpan], joined: list[tuple[int, Ticks, Ticks, str]], written: Notation
 ) -> Iterable[Articulation]:
     for n, (i, start, stop, text) in enumerate(joined):
         if is_pause(text):
             yield Articulation(start, stop, None, 0, i)
             continue
-        parts = targets(text, written)  # type: ignore[arg-type]
+        parts = targets(text, written)
         if text in ("N", "ɴ", "cl", "ʔ") and n + 1 < len(joined):
-            following = targets(joined[n + 1][3], written)  # type: ignore[arg-type]
+            following = targets(joined[n + 1][3], written)
             if following and following[0].sound.closure == _BILABIAL:
                 parts = (Target(targets("m")[0].sound, 1.0),)
         at = float(start)

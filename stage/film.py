@@ -80,7 +80,10 @@ def shoot(
             spans[message.utterance]["origin"] = message.pts
 
     body = make_body(show, air, told)
-    air.add("film", lambda: make_sink("file", {"path": str(path), **(options or {})}))
+    air.add(
+        "film",
+        lambda: make_sink("file", {"path": str(path), "crash_safe": False, **(options or {})}),
+    )
     pieces: queue.Queue[wire.Say | BaseException | None] = queue.Queue(64)
     stop = threading.Event()
     producer = threading.Thread(

@@ -279,13 +279,20 @@ class _Line:
                 continue
             word = self._written[index]
             last = self._words[-1] if self._words else None
-            if last is not None and last.start_char == word.start_char:
-                # The same caption word: another phoneme of it, or another word it is read as.
+            # The same caption word: another phoneme of it, or another word that it is read as.
+            if last is not None and (
+                index == self._spoken or last.start_char <= word.start_char < last.stop_char
+            ):
                 self._words[-1] = WordSpan(
                     last.start_char, max(last.stop_char, word.stop_char), last.start, phoneme.stop
                 )
             elif index > self._spoken:
-                span = WordSpan(word.start_char, word.stop_char, phoneme.start, phoneme.stop)
+                # Words that a dictionary read as part of this one have no sounds of their own.
+                first = self._written[self._spoken + 1]
+                span = WordSpan(
+                    min(first.start_char, word.start_char), word.stop_char,
+                    phoneme.start, phoneme.stop,
+                )  # fmt: skip
                 self._words.append(span)
             self._spoken = index
 

@@ -72,7 +72,8 @@ def _show(arguments: argparse.Namespace) -> Show:
     if arguments.record is not None:
         if not arguments.record.parent.is_dir():
             raise ConfigError(f"{arguments.record}: no folder {arguments.record.parent}; make it")
-        sinks["record"] = SinkTable("file", {"path": str(arguments.record.resolve())})
+        path = str(arguments.record.resolve())
+        sinks["record"] = SinkTable("file", {"path": path, "overwrite": False})
     if arguments.camera:
         sinks["camera"] = SinkTable("camera", {})
     if arguments.speakers:

@@ -1,7 +1,7 @@
 """The speaker: chunks without gaps, spans in time, and a successor for every failing voice."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from tests.fakes import (
 )
 from voice.engine import Voice
 from voice.speaker import LONGEST, SHORTEST, Speaker
-from voice.speech import AudioChunk
+from voice.speech import AudioChunk, Phoneme, Phrase, Speech
 
 LINE = Utterance(7, 2, "papa bought $5 bananas, okay?")
 
@@ -69,6 +69,28 @@ def test_caption_words_are_timed_and_five_dollars_is_one_of_them() -> None:
         "papa", "bought", "$5", "bananas,", "okay?",
     ]  # fmt: skip
     assert all(a.stop <= b.start for a, b in zip(words, words[1:], strict=False))
+
+
+class _SwallowingVoice(ToneVoice):
+    """Reads the second word as part of the third, as dictionaries do."""
+
+    def synthesize(self, phrase: Phrase) -> Iterator[Speech]:
+        for piece in super().synthesize(phrase):
+            yield Speech(
+                piece.samples,
+                tuple(
+                    Phoneme(p.ipa, p.start, p.stop, 2 if p.word == 1 else p.word)
+                    for p in piece.phonemes or ()
+                ),
+            )
+
+
+def test_a_word_without_sounds_of_its_own_is_shown_with_the_next_one() -> None:
+    chunks = say(_SwallowingVoice(), Utterance(1, 0, "one of those days"))
+    words = [word for chunk in chunks for word in chunk.words]
+    shown = ["one of those days"[w.start_char : w.stop_char] for w in words]
+    assert "".join(shown).replace(" ", "") == "oneofthosedays"
+    assert all(a.start < b.start for a, b in zip(words, words[1:], strict=False))
 
 
 def test_a_voice_without_times_gets_estimated_ones_that_close_at_p() -> None:

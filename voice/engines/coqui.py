@@ -18,6 +18,7 @@ PIECE_S = 0.2
 REMEDY = "run `pip install 'bunraku[coqui]'`"
 
 _MODIFIERS = "ːˑʰʲ̩̯̃"
+_PUNCTUATION = frozenset(",.!?;:…—")
 _STRESS = {"ˈ": 1, "ˌ": 2}
 
 
@@ -107,7 +108,7 @@ class CoquiVoice:
     def _listen(self, model: Any) -> None:
         """Keep what the model's inference tells about lengths, which its callers throw away."""
         inference = getattr(model, "inference", None)
-        tokenizer = getattr(model, "tokenizer", None)
+        tokenizer: Any = getattr(model, "tokenizer", None)
         if inference is None or not getattr(tokenizer, "use_phonemes", False):
             return
 
@@ -175,12 +176,12 @@ def timed(symbols: Sequence[str], edges: Sequence[int], words: int) -> tuple[Pho
             stress = _STRESS[symbol]
         if symbol == " " and begun:
             word, begun = min(word + 1, words - 1), False
-        sounds = len(symbol) == 1 and (symbol.isalpha() and symbol not in _MODIFIERS)
+        sounds = symbol.isalpha() and symbol not in _MODIFIERS and symbol not in _STRESS
         last = found[-1] if found else None
         if sounds:
             found.append(Phoneme(symbol, start, stop, word, stress))
             stress, begun = 0, True
-        elif last is not None and last.ipa and symbol not in " ,.!?;:":
+        elif last is not None and last.ipa and symbol not in _PUNCTUATION:
             ipa = last.ipa + (symbol if symbol in _MODIFIERS else "")
             found[-1] = Phoneme(ipa, last.start, stop, last.word, last.stress)
         elif last is not None and not last.ipa:
@@ -211,7 +212,7 @@ def _symbol(characters: Any, index: int) -> str:
 
 def _hop(synthesizer: Any) -> int:
     """Return samples a frame of the model's lengths; 0 where unknown."""
-    audio = getattr(getattr(synthesizer, "tts_config", None), "audio", None)
+    audio: Any = getattr(getattr(synthesizer, "tts_config", None), "audio", None)
     try:
         return int(audio["hop_length"])
     except (TypeError, KeyError, ValueError):
