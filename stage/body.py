@@ -144,8 +144,9 @@ class Body:
         if origin is not None and message.words:
             self._tell(wire.Words(turn=key[0], utterance=key[1], words=message.words))
         self.performer.speech(
-            message.turn, message.utterance, origin, chunk.phonemes, chunk.samples, chunk.start
-        )
+            message.turn, message.utterance, origin, chunk.phonemes, chunk.samples, chunk.start,
+            complete=chunk.final,
+        )  # fmt: skip
 
     def _events(self) -> None:
         """Pass on what mixing has decided: starts, shifts, ends."""
@@ -196,7 +197,7 @@ class Body:
             self.playout.cancel_after_utterance(message.turn)
             return
         heard = self.playout.cancel(message.turn)
-        self.performer.cancel(max(pts, self._mixed))
+        self.performer.cancel(max(pts, self._mixed), message.turn)
         self._cues.clear()
         for key in [k for k in self._about if k[0] <= message.turn]:
             position = heard.ticks if heard is not None and key == heard.key else 0
