@@ -28,9 +28,7 @@ _ABBREVIATIONS = frozenset(
 )  # fmt: skip
 _NUMBER_WORDS = frozenset({"no", "vol", "fig"})  # abbreviations only before a number
 # Words before which a long English opening may be cut with the least harm to its melody.
-_JOINTS = frozenset(
-    {"and", "but", "so", "because", "when", "while", "if", "or", "since", "though", "until"}
-)
+_JOINTS = frozenset({"but", "so", "because", "when", "while", "if", "since", "though", "until"})
 _PARTICLES = "はがをにでもてとねよ的了呢吧啊"
 
 _FIRST_WORDS = 3  # an English clause of this many words may be spoken at a comma

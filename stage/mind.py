@@ -40,6 +40,10 @@ UTTERANCES_AHEAD = 4
 NICENESS = 5
 """How much the mind steps back behind the body on a busy machine."""
 
+FIRST_TOKEN_S = 45.0
+"""A model that says nothing for so long has failed. Long, because on a busy two-core machine an
+embedded model may first have to finish a piece of another language's persona."""
+
 HEARD_TIMEOUT_S = 10.0
 """Beyond the sound's own length: then the turn ends though the body has not confirmed it."""
 
@@ -74,6 +78,7 @@ class Mind:
             history=self._history,
             temperature=self._show.llm.temperature,
             max_tokens=self._show.llm.max_tokens,
+            first_token_s=FIRST_TOKEN_S,
         )
         self._speaker = made[1]
         await asyncio.to_thread(self._speaker.warm)

@@ -2,18 +2,18 @@
 
 Whisper always looks at 30 s of sound; feeding it only the clip and 3 s of silence is about three
 times as fast. That makes it repeat itself now and then, so each short result is guarded (tokens a
-second, repeated word groups) and decoded again over the full window when it fails. Features follow
+second, repeated groups of tokens) and decoded again over the full window when it fails. Features follow
 the published log-mel recipe: 16 kHz, 400-point FFT, hop 160, 80 mel bands (Radford et al. 2022).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from dialogue.plugins import EngineError, EngineUnavailable
-from voice.engine import Transcript
+from voice.engine import HeardWord, Transcript
 from voice.speech import Samples
 
 N_FFT = 400
@@ -23,6 +23,12 @@ WINDOW_S = 30
 FRAMES = WINDOW_S * 16_000 // HOP  # 3000
 PAD_S = 3.0
 """Silence after a short clip; less makes the model repeat itself."""
+
+FRAME_S = 0.02
+"""One step of the encoder."""
+
+NO_SPACES = ("zh", "ja", "th", "lo", "my", "yue")
+"""Languages written without spaces: each token counts as a word."""
 
 QUIET = 10 ** (-55 / 20)
 """Louder than this somewhere, or it is silence and nothing is transcribed."""
@@ -34,13 +40,23 @@ class WhisperRecogniser:
     needs: ClassVar[Mapping[str, str]] = {"model": "whisper-base"}
     sample_rate = 16_000
 
-    def __init__(self, *, model: Path, threads: int = 2, beam: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        model: Path,
+        threads: int = 2,
+        beam: int = 1,
+        languages: Sequence[str] = (),
+        word_times: bool = True,
+    ) -> None:
         """Load the network.
 
         Args:
             model: a folder in CTranslate2's format with `tokenizer.json`.
             threads: of the network.
             beam: width of the search; 1 is fastest.
+            languages: ISO 639-1 codes that are detected; empty for any that it knows.
+            word_times: whether words get their times; costs one more pass of the decoder.
 
         Raises:
             EngineUnavailable: a file is missing.
@@ -59,6 +75,8 @@ class WhisperRecogniser:
         )
         self._bank = _mel_bank()
         self._beam = beam
+        self._languages = tuple(languages)
+        self._word_times = word_times
         self._storage = ctranslate2.StorageView
 
     def transcribe(self, samples: Samples, language: str | None = None) -> Transcript:
@@ -69,18 +87,21 @@ class WhisperRecogniser:
         if len(sound) < 1600 or float(np.abs(sound).max(initial=0.0)) < QUIET:
             return Transcript("", language or "")
         length_s = len(sound) / self.sample_rate
-        short = self._features(sound, min(FRAMES, int((length_s + PAD_S) * 100)))
+        most = int(7 * length_s + 10)
+        frames = min(FRAMES, int((length_s + PAD_S) * 100))
         try:
-            encoded = self._encode(short)
+            encoded = self._encode(self._features(sound, frames))
             if language is None:
                 language = self._detect(encoded)
-            ids = self._decode(encoded, language, int(7 * length_s + 10))
-            if _repeats(ids) or len(ids) >= int(7 * length_s + 10):
-                encoded = self._encode(self._features(sound, FRAMES))
+            ids = self._decode(encoded, language, most)
+            if frames < FRAMES and (len(ids) >= most or _repeats(ids)):
+                frames = FRAMES
+                encoded = self._encode(self._features(sound, frames))
                 ids = self._decode(encoded, language, 200)
+            words = self._align(encoded, language, ids, frames, length_s)
         except RuntimeError as error:
             raise EngineError(f"whisper: {error}") from error
-        return Transcript(self._tokens.decode(ids).strip(), language)
+        return Transcript(self._tokens.decode(ids).strip(), language, words)
 
     def close(self) -> None:
         """Free the network."""
@@ -90,20 +111,58 @@ class WhisperRecogniser:
         return self._network.encode(self._storage.from_array(features[None]))
 
     def _detect(self, encoded: Any) -> str:
-        best: str = self._network.detect_language(encoded)[0][0][0]
-        return best.strip("<|>")
+        found = [(name.strip("<|>"), p) for name, p in self._network.detect_language(encoded)[0]]
+        allowed = [name for name, _ in found if not self._languages or name in self._languages]
+        if not allowed:
+            raise EngineError(
+                f"whisper: knows none of the languages {', '.join(self._languages)}; name others"
+            )
+        return allowed[0]
 
     def _decode(self, encoded: Any, language: str, most: int) -> list[int]:
-        prompt = ["<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>"]
-        ids = [self._tokens.token_to_id(token) for token in prompt]
-        if None in ids:
-            raise EngineError(f"whisper: does not know the language {language!r}")
+        start = self._start(language)
         result = self._network.generate(
-            encoded, [ids], beam_size=self._beam, max_length=min(448, most + len(ids)),
+            encoded, [start], beam_size=self._beam, max_length=min(448, most + len(start)),
             suppress_blank=True, repetition_penalty=1.0,
         )[0]  # fmt: skip
         end = self._tokens.token_to_id("<|endoftext|>")
         return [token for token in result.sequences_ids[0] if token < end]
+
+    def _start(self, language: str) -> list[int]:
+        prompt = ["<|startoftranscript|>", f"<|{language}|>", "<|transcribe|>", "<|notimestamps|>"]
+        ids = [self._tokens.token_to_id(token) for token in prompt]
+        if None in ids:
+            raise EngineError(f"whisper: does not know the language {language!r}")
+        return ids
+
+    def _align(
+        self, encoded: Any, language: str, ids: list[int], frames: int, length_s: float
+    ) -> tuple[HeardWord, ...]:
+        """Return the words with their times, from the decoder's attention to the sound."""
+        if not self._word_times or not ids:
+            return ()
+        start = self._start(language)[:3]
+        (found,) = self._network.align(encoded, start, [ids], [frames // 2], median_filter_width=7)
+        first: dict[int, float] = {}
+        for token, frame in found.alignments:
+            first.setdefault(token, min(frame * FRAME_S, length_s))
+        words: list[HeardWord] = []
+        group: list[int] = []
+        begun = 0
+        for index, token in enumerate([*ids, None]):
+            text = self._tokens.decode(group)
+            following = "" if token is None else self._tokens.decode([token])
+            whole = bool(text.strip()) and "\ufffd" not in text
+            if whole and (token is None or following.startswith(" ") or language in NO_SPACES):
+                begin = first.get(begun, length_s)
+                end = first.get(index, length_s) if token is not None else length_s
+                words.append(HeardWord(text.strip(), begin, max(begin, end)))
+                group = []
+            if not group:
+                begun = index
+            if token is not None:
+                group.append(token)
+        return tuple(words)
 
     def _features(self, sound: Samples, frames: int) -> Any:
         """Return log-mel features, shape (80, frames), silence after the sound."""
@@ -140,10 +199,15 @@ def _mel_bank() -> Any:
 
 
 def _repeats(ids: list[int]) -> bool:
-    """Tell whether a group of 3 to 6 tokens comes three times in a row."""
+    """Tell whether tokens go round in circles.
+
+    A group of 2 to 6 three times in a row, or any run of 4 that comes back: what is said twice on
+    purpose survives the second look over the full window.
+    """
     for size in range(2, 7):
         for at in range(len(ids) - 3 * size + 1):
             group = ids[at : at + size]
             if ids[at + size : at + 2 * size] == group == ids[at + 2 * size : at + 3 * size]:
                 return True
-    return False
+    runs = [tuple(ids[at : at + 4]) for at in range(len(ids) - 3)]
+    return len(set(runs)) < len(runs)
