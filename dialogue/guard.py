@@ -22,14 +22,20 @@ _MARKERS = (
 _ROLE_START = re.compile(r"^\s*(?:user|assistant|system|human|viewer|用户|助手|系统)\s*[:：]", re.I)
 _MACHINE = re.compile(
     r"\bas an? (?:ai|artificial|large|language|chat|virtual assistant)\b"
-    r"|\b(?:ai|large|a) language model\b|\bi(?:'m| am)? (?:just |only )?an? (?:ai|chatbot|bot|"
-    r"artificial intelligence|virtual assistant|computer program|language model)\b"
+    r"|\b(?:ai|large|a) language model\b|\bi(?:'m| am) (?:just|only|merely) an? (?:ai|bot|computer)"
+    r"|\bi(?:'m| am)? (?:just |only )?an? (?:chatbot|ai assistant|virtual assistant|"
+    r"computer program|language model)\b"
     r"|\b(?:qwen|alibaba cloud|openai|chatgpt|anthropic)\b"
     r"|\bmy (?:instructions|system prompt|training data)\b"
+    r"|\bi(?:'m| am) here to (?:help|assist)|\bhow (?:can|may) i (?:help|assist)"
+    r"|\bi (?:don't|do not|can't|cannot) (?:really )?(?:have|feel|experience) (?:any )?"
+    r"(?:feelings|emotions|preferences|opinions)"
+    r"|(?:帮助您|为您服务|可以帮您|能帮您)|(?:我|并)?没有(?:感情|情感|情绪)"
+    r"|お手伝い(?:でき|しま|いたし)|ご質問|感情(?:が|は)(?:ない|ありません)"
     r"|作为(?:一个|一名|一款)?(?:AI|人工智能|语言模型|智能助手|虚拟助手)|我是(?:一个|一名|一款)?"
-    r"(?:AI|人工智能|语言模型|大语言|大型语言|智能助手|机器人|聊天机器人)|阿里云|通义千问"
-    r"|AIとして|(?:言語|AI)モデル|(?:私|わたし)は(?:AI|人工知能|アシスタント|チャットボット)"
-    r"|アリババ|人工知能です|AIアシスタント|システムプロンプト|系统提示",
+    r"(?:AI|人工智能)?(?:语言模型|大语言|大型语言|智能助手|助手|机器人|聊天机器人)|阿里云|通义千问"
+    r"|AIとして|(?:言語|AI)モデル|(?:私|わたし)は(?:アシスタント|チャットボット)"
+    r"|アリババ|AIアシスタント|システムプロンプト|系统提示",
     re.IGNORECASE,
 )
 _NUMBER = (
@@ -93,7 +99,7 @@ class Guard:
         self._secrets = _shingles(prompt.system(character, language), language)
         examples = [e for es in character.examples.values() for e in es]
         known = " ".join([*given, *character.personas.values(), *(e.answer for e in examples)])
-        self._numbers = set(re.findall(_NUMBER, known, re.I))
+        self._numbers = {n.lower() for n in re.findall(_NUMBER, known, re.I)}
         self._foreign = {c for text in given for c in text if scripts.is_cjk(c)}
         names = {character.display_name, character.called(language), character.name}
         self._labels = tuple(f"{name}{colon}" for name in names for colon in (":", "："))
@@ -233,6 +239,10 @@ class Guard:
             return "language"
         if _loops(bare):
             return "loop"
+        for pattern in _AGES:
+            for found in pattern.finditer(bare):
+                if (found[1] or found[2]).lower() not in self._numbers:
+                    return "invented age"
         if not whole:
             return None
         key = _key(bare)
@@ -241,10 +251,6 @@ class Guard:
                 return "repeat"
             if any(_key(_bare(said)) == key for said in self._said):
                 return "repeat"
-        for pattern in _AGES:
-            for found in pattern.finditer(bare):
-                if (found[1] or found[2]).lower() not in {n.lower() for n in self._numbers}:
-                    return "invented age"
         return None
 
     def _leaks(self, text: str) -> bool:
@@ -271,8 +277,8 @@ class Guard:
         return len(bare.split())
 
 
-_SHINGLE = 9  # words of the system line in a row that count as a leak
-_SHINGLE_CJK = 16  # characters
+_SHINGLE = 12  # words of the system line in a row that count as a leak
+_SHINGLE_CJK = 24  # characters
 
 
 def _bare(text: str) -> str:

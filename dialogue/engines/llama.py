@@ -6,6 +6,7 @@ language of a character has its own such prefix and its own slot. Source of the 
 README and llama.cpp's tools/server/README.md (`/apply-template`, `/slots/{id}?action=`).
 """
 
+import atexit
 import hashlib
 import http.client
 import json
@@ -14,6 +15,7 @@ import os
 import queue
 import secrets
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -126,6 +128,10 @@ class LlamaModel:
         self._held: dict[int, str] = {}  # slot -> the text that its cache stands for
         self._restored = False
         self._texts: dict[tuple[Line, ...], str] = {}
+        self._running: tuple[threading.Thread, threading.Event] | None = None
+        # A process that ends in the middle of a reply would pull the interpreter from under it.
+        leave = weakref.WeakMethod(self._leave)
+        atexit.register(lambda: (method := leave()) and method())
         self.timings: dict[str, float] = {}
         """llama.cpp's own figures of the last reply: `cache_n`, `prompt_n`, `prompt_ms`, ..."""
 
@@ -171,6 +177,13 @@ class LlamaModel:
             self._server = None
             self._slots.clear()
 
+    def _leave(self) -> None:
+        """At the interpreter's end: stop what runs, and wait for it a little."""
+        if self._running is not None:
+            thread, stop = self._running
+            stop.set()
+            thread.join(5.0)
+
     # -- replies --------------------------------------------------------------------------
 
     def _generate(self, slot: int, prompt: Prompt) -> Iterator[str]:
@@ -193,6 +206,7 @@ class LlamaModel:
         thread = threading.Thread(
             target=self._complete, args=(request, pieces, stop), name="llama", daemon=True
         )
+        self._running = (thread, stop)
         thread.start()
         self._held[slot] = request["prompt"]
         try:

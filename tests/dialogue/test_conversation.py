@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,15 @@ def on_virtual_time(test: Callable[[Character], Coroutine[Any, Any, None]]) -> A
 
     run.__name__ = test.__name__
     return run
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until a thread of the engine has done its part; virtual time does not wait for it."""
+    for _ in range(2000):
+        if holds():
+            return
+        await asyncio.to_thread(threading.Event().wait, 0.005)
+    raise AssertionError("it did not come to hold within 10 s")
 
 
 @on_virtual_time
@@ -248,16 +258,15 @@ async def test_warming_takes_every_language_and_then_gets_ahead(character: Chara
     history.restore(['{"turn":1,"author":"Bo","text":"hi","language":"ja","reply":"やあ。"}'])
     conversation = Conversation(character, [model], history=history)
     await conversation.warm()
-    await asyncio.sleep(1)
+    await eventually(lambda: len(model.warmed) == 3)
     assert ["orchard" in p.lines[0].text for p in model.warmed] == [True, False, False]
     assert [len(p.lines) - p.prefix for p in model.warmed] == [0, 0, 2]
     await answer(conversation, "hi there", 2)
-    await asyncio.sleep(1)
+    await eventually(lambda: len(model.warmed) == 4)
     ahead: Prompt = model.warmed[-1]
     assert [x.text for x in ahead.lines[ahead.prefix :]] == ["Ann: hi there", "Hello Ann."]
     await conversation.aclose()
-    await asyncio.sleep(1)
-    assert model.closed
+    await eventually(lambda: model.closed)
 
 
 @on_virtual_time
