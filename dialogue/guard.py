@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dialogue import language as scripts
 from dialogue import prompt
 from dialogue.character import Character
-from dialogue.sentences import _CLOSERS, ends_sentence
+from dialogue.sentences import CLOSERS, ends_sentence, sentence_ends
 
 _MARKERS = (
     "<|", "|>", "<s>", "</s>", "[INST", "[/INST", "### ", "<start_of_turn", "<end_of_turn",
@@ -217,7 +217,7 @@ class Guard:
         open_cue = self._sentence.rfind("[") > self._sentence.rfind("]")
         return (
             character.isspace()
-            or character in _CLOSERS
+            or character in CLOSERS
             or scripts.is_emoji(character)
             or (open_cue or character == "[")
             and self._sentence.count("[") <= 1
@@ -290,8 +290,6 @@ def _key(sentence: str) -> str:
 
 
 def _sentences(text: str) -> list[str]:
-    from dialogue.sentences import sentence_ends
-
     bare = _bare(text)
     ends = [0, *sentence_ends(bare)]
     return [bare[a:b] for a, b in zip(ends, [*ends[1:], len(bare)], strict=True) if a < b]

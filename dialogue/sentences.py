@@ -20,7 +20,8 @@ _TERMINAL = ".!?。！？．…‼⁉｡"
 _FULL_STOP_CJK = "。！？．｡"
 _PAUSE = ",;:，、；：—–､"
 _PAUSE_CJK = "，、；：—–､"
-_CLOSERS = "\"'”’」』）)]】》"
+CLOSERS = "\"'”’」』）)]】》"
+"""Marks that may follow the end of a sentence and belong to it."""
 _WAVES = "~～♪〜"
 _ABBREVIATIONS = frozenset(
     {"mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "vs", "etc", "e.g", "i.e", "a.m", "p.m",
@@ -189,11 +190,7 @@ def ends_sentence(text: str, following: str) -> bool:
         return gap or language.is_cjk(following)
     if not core or core[-1] not in _TERMINAL:
         return False
-    if (
-        following
-        and following in _CLOSERS + _TERMINAL + _WAVES
-        and not (gap and following in "\"'")
-    ):
+    if following and following in CLOSERS + _TERMINAL + _WAVES and not (gap and following in "\"'"):
         return False
     last = core[-1]
     if last in _FULL_STOP_CJK or last in "‼⁉":
@@ -211,7 +208,7 @@ def ends_sentence(text: str, following: str) -> bool:
 def _core(body: str) -> str:
     """Return `body` without the quotes, tildes and emoji that may follow its last mark."""
     end = len(body)
-    while end and (body[end - 1] in _CLOSERS + _WAVES + " " or language.is_emoji(body[end - 1])):
+    while end and (body[end - 1] in CLOSERS + _WAVES + " " or language.is_emoji(body[end - 1])):
         end -= 1
     return body[:end]
 
@@ -316,7 +313,7 @@ class Splitter:
             return len(text) if enough or "\n" in text else 0
         gap = text[-1].isspace()
         body = _core(text.rstrip())
-        trailing = following in _CLOSERS + _TERMINAL + _PAUSE + _WAVES
+        trailing = following in CLOSERS + _TERMINAL + _PAUSE + _WAVES
         at_pause = bool(body) and (
             body[-1] in _PAUSE_CJK or (body[-1] in _PAUSE + "…" or body.endswith("..")) and gap
         )
