@@ -1,7 +1,7 @@
 """Looks at a reply while it is written and stops it before something unfit is spoken.
 
 Stops, at a sentence end: loops and repeated replies, leaked instructions and role marks, talk of
-being a language model, the wrong language, rambling beyond the budget, and facts the character
+being an assistant or a human, the wrong language, rambling beyond the budget, and facts the character
 sheet contradicts (an invented age).
 """
 
@@ -36,6 +36,13 @@ _MACHINE = re.compile(
     r"(?:AI|人工智能)?(?:语言模型|大语言|大型语言|智能助手|助手|机器人|聊天机器人)|阿里云|通义千问"
     r"|AIとして|(?:言語|AI)モデル|(?:私|わたし)は(?:アシスタント|チャットボット)"
     r"|アリババ|AIアシスタント|システムプロンプト|系统提示",
+    re.IGNORECASE,
+)
+_HUMAN = re.compile(
+    r"\bi(?:'m| am) not (?:really )?an? (?:ai|robot|bot|machine|program)\b"
+    r"|\bi(?:'m| am) (?:really )?(?:a )?(?:real |actual )?human\b|\bi(?:'m| am) a real person\b"
+    r"|我不是(?:一个)?(?:AI|人工智能|机器人|程序)|我是(?:一个)?(?:真人|人类)"
+    r"|AI(?:じゃない|ではない|ではありません|じゃありません)|(?:私|わたし)は(?:本物の)?人間(?:です|だよ)",
     re.IGNORECASE,
 )
 _NUMBER = (
@@ -233,6 +240,8 @@ class Guard:
         bare = _bare(sentence)
         if _MACHINE.search(bare):
             return "machine"
+        if _HUMAN.search(bare):
+            return "claims to be human"  # a virtual host never denies what it is
         if self._leaks(bare):
             return "leak"
         if self._wrong_language(bare, whole):

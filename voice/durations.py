@@ -85,3 +85,42 @@ def _merge_pauses(items: list[Phoneme]) -> list[Phoneme]:
         elif item.stop > item.start:
             merged.append(item)
     return merged
+
+
+LAST_VOWEL_S = 0.30
+LAST_CONSONANT_S = 0.18
+"""An utterance's last sound is at most this long: models give it the silence behind it too."""
+
+_VOWELS = frozenset("aeiouyɑɒæɐəɚɜɝɛɪʊʌɔɨɯøœɤAIOWYQᵊᵻ")
+
+
+def corrected(phonemes: Sequence[Phoneme], *, early: int, sample_rate: int) -> tuple[Phoneme, ...]:
+    """Return the phonemes when they are heard, by what was measured of a model.
+
+    A network's durations are the times of its input; its decoder sounds them a constant time
+    earlier. The last sound of the utterance is cut to a usual length, the rest is a pause.
+
+    Args:
+        phonemes: without gaps from 0 to the end of the sound.
+        early: samples by which the sound comes before its span.
+        sample_rate: in hertz.
+    """
+    if not phonemes:
+        return ()
+    end = phonemes[-1].stop
+    moved: list[Phoneme] = []
+    for p in phonemes:
+        start, stop = max(0, p.start - early), max(0, p.stop - early)
+        if stop > start:
+            moved.append(Phoneme(p.ipa, start, stop, p.word, p.stress))
+    last = max((k for k, p in enumerate(moved) if p.ipa), default=-1)
+    if last >= 0:
+        p = moved[last]
+        longest_s = LAST_VOWEL_S if p.ipa[0] in _VOWELS else LAST_CONSONANT_S
+        stop = min(p.stop, p.start + int(longest_s * sample_rate))
+        moved[last] = Phoneme(p.ipa, p.start, stop, p.word, p.stress)
+        del moved[last + 1 :]
+    at = moved[-1].stop if moved else 0
+    if at < end:
+        moved.append(Phoneme("", at, end))
+    return tuple(_merge_pauses(moved))
