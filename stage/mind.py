@@ -12,8 +12,8 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -29,7 +29,6 @@ from stage import engines, folders, wire
 from stage.config import Show
 from voice.pump import pump
 from voice.speaker import Speaker
-from voice.speech import AudioChunk
 
 AHEAD: Ticks = 2 * TICKS_PER_S
 """Sound sent to the body and not heard yet; synthesis waits beyond it."""
@@ -170,8 +169,12 @@ class Mind:
                 for cue in utterance.cues:
                     self._link.send(wire.Play(cue=cue.name))
                 continue
-            first = True
-            async for piece in self._synthesise(utterance):
+            await self._say(turn, utterance)
+
+    async def _say(self, turn: Any, utterance: Utterance) -> None:
+        first = True
+        async with aclosing(pump(partial(self._speaker.speak, utterance), ahead_s=0.5)) as pieces:
+            async for piece in pieces:
                 if first:
                     turn.mark("first_audio")
                 packet = wire.say(
@@ -185,10 +188,6 @@ class Mind:
                 self._playout.sent(packet, utterance.text)
                 self._link.send(packet)
                 await self._playout.room(AHEAD)
-
-    async def _synthesise(self, utterance: Utterance) -> AsyncIterator[AudioChunk]:
-        async for piece in pump(lambda: self._speaker.speak(utterance)):
-            yield piece
 
     def _note(self, level: str, text: str) -> None:
         self._link.send(wire.Note(role="mind", level=level, text=text))
