@@ -1,8 +1,8 @@
 """Looks at a reply while it is written and stops it before something unfit is spoken.
 
 Stops, at a sentence end: loops and repeated replies, leaked instructions and role marks, talk of
-being an assistant or a human, the wrong language, rambling beyond the budget, and facts the character
-sheet contradicts (an invented age).
+being an assistant or a human, the wrong language, rambling beyond the budget, and facts the
+character sheet contradicts (an invented age).
 """
 
 import re

@@ -4,8 +4,8 @@ Runs on: the caller's thread puts frames and sound in; one thread a sink takes t
 frame queue holds 4 (when it is full the oldest goes and is counted), its sound 1 s (when it is
 full the sink is off the air). A sink that raises is closed and made anew after 1, 2, 4 ... 30 s.
 With `blocking=True` (films made offline) the caller waits instead, nothing is dropped, and a
-sink that fails stays off. A picture is copied once for all sinks, into memory that is used again
-when the last of them is done with it; at most 5 pictures a sink can be under way.
+sink that fails stays off. All sinks share a picture's memory, which is lent by `blank` and used
+again when the last of them is done with it; at most 5 pictures a sink can be under way.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ class Air:
         self._size = (width, height, fps)
         self._blocking = blocking
         self._lines: dict[str, _Line] = {}
-        self._pool = _Pool()
+        self._pool = _Pool(width, height)
 
     def add(self, name: str, make: Callable[[], Sink]) -> None:
         """Put a sink on air; `make` is called on its thread, again after each failure."""
@@ -80,10 +80,22 @@ class Air:
         if line is not None:
             line.end()
 
+    @property
+    def watched(self) -> bool:
+        """False while nobody would see a picture, so that none needs to be drawn."""
+        return any(line.watched for line in self._lines.values())
+
+    def blank(self) -> tuple[Pixels, Pixels]:
+        """Lend memory for the next picture, to be given back with `video`.
+
+        Returns:
+            BGRA, shape (height, width, 4), and I420, shape (height * 3 // 2, width); their
+            content is undefined.
+        """
+        return self._pool.blank()
+
     def video(self, frame: VideoFrame) -> None:
-        """Give a picture to every sink. The frame's pixels are copied once, for all of them."""
-        if not self._lines:
-            return
+        """Give a picture to every sink. Its pixels must not be changed any more."""
         picture = self._pool.picture(frame)
         for line in self._lines.values():
             line.video(picture)
@@ -111,21 +123,26 @@ class Air:
 class _Pool:
     """Memory for pictures, used again."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, height: int) -> None:
+        self._shape = (height, width, 4)
+        self._i420_shape = (height * 3 // 2, width)
         self.free: deque[tuple[Pixels, Pixels]] = deque()
 
-    def picture(self, frame: VideoFrame) -> "_Picture":
-        """Return a copy of `frame`, held once."""
+    def blank(self) -> tuple[Pixels, Pixels]:
+        """Return memory that nobody uses; the one used last, which the cache may still hold."""
         try:
-            pixels, i420 = self.free.popleft()
+            return self.free.pop()
         except IndexError:
-            pixels, i420 = np.empty_like(frame.pixels), np.empty_like(frame.i420)
-        np.copyto(pixels, frame.pixels)
-        np.copyto(i420, frame.i420)
-        shown, shown_i420 = pixels.view(), i420.view()
+            return np.empty(self._shape, np.uint8), np.empty(self._i420_shape, np.uint8)
+
+    def picture(self, frame: VideoFrame) -> "_Picture":
+        """Return `frame`, read-only and held once."""
+        shown, shown_i420 = frame.pixels.view(), frame.i420.view()
         shown.flags.writeable = shown_i420.flags.writeable = False
         return _Picture(
-            VideoFrame(frame.pts, frame.index, shown, shown_i420), (pixels, i420), self.free
+            VideoFrame(frame.pts, frame.index, shown, shown_i420),
+            (frame.pixels, frame.i420),
+            self.free,
         )
 
 
@@ -179,8 +196,15 @@ class _Line:
         self._dropped = 0
         self._error = ""
         self._failures = 0
+        self._sink: Sink | None = None
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
         self._thread.start()
+
+    @property
+    def watched(self) -> bool:
+        """True while a picture given now could be seen."""
+        sink = self._sink
+        return self._working() and (sink is None or sink.watched)
 
     def video(self, picture: _Picture) -> None:
         with self._change:
@@ -247,6 +271,7 @@ class _Line:
                 width, height, fps = self._size
                 sink.open(width=width, height=height, fps=fps)
                 with self._change:
+                    self._sink = sink
                     self._state = "live"
                     self._overflow = False
                 self._pump(sink)
@@ -258,6 +283,7 @@ class _Line:
             except Exception as error:
                 with self._change:
                     self._off(_line(error))
+                self._sink = None
                 if sink is not None:
                     with contextlib.suppress(Exception):  # broken: the first error is what counts
                         sink.close()

@@ -50,6 +50,10 @@ class Sink(Protocol):
     needs: ClassVar[Mapping[str, str]]
     """Always empty; kept so that all engines are made alike."""
 
+    @property
+    def watched(self) -> bool:
+        """False while nobody sees its pictures: they come all the same, but may be stale."""
+
     def open(self, *, width: int, height: int, fps: int) -> None:
         """Get ready for pictures of `width` x `height` at `fps`, and 48 kHz mono sound."""
 

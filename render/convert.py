@@ -1,4 +1,4 @@
-"""RGBA to planar YUV, once a frame for all sinks."""
+"""BGRA to planar YUV, once a frame for all sinks."""
 
 import numpy as np
 
@@ -6,13 +6,13 @@ from render.frames import Pixels
 
 
 def to_i420(pixels: Pixels, out: Pixels) -> None:
-    """Convert RGBA (height, width, 4) into I420 (height * 3 // 2, width), in place of `out`.
+    """Convert BGRA (height, width, 4) into I420 (height * 3 // 2, width), in place of `out`.
 
-    The matrix is ITU-R BT.601, limited range, which is what OpenCV's RGB to I420 gives; sinks tag
+    The matrix is ITU-R BT.601, limited range, which is what OpenCV's BGR to I420 gives; sinks tag
     their streams with it. Alpha is ignored: opaque scenes only.
     """
     import cv2
 
-    result = cv2.cvtColor(pixels, cv2.COLOR_RGBA2YUV_I420, dst=out)
+    result = cv2.cvtColor(pixels, cv2.COLOR_BGRA2YUV_I420, dst=out)
     if result is not out:
         np.copyto(out, result)

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from dialogue.ticks import Ticks
 
 Pixels = npt.NDArray[np.uint8]
-"""RGBA, shape (height, width, 4), not premultiplied."""
+"""BGRA, shape (height, width, 4), not premultiplied."""
 
 
 @dataclass(frozen=True, slots=True)

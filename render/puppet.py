@@ -99,7 +99,7 @@ class PuppetRenderer:
         if pose.values.shape != (len(self.table),):
             raise ValueError(f"a pose needs {len(self.table)} values, not {pose.values.shape}")
         target = out if self._scene.opaque else self._own
-        canvas = surface(target).getCanvas()
+        canvas = surface(target, opaque=self._scene.opaque).getCanvas()
         self._puppet.move(pose)
         self._scene.behind(target, canvas, pose.pts)
         fades = self._puppet.fades()

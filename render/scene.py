@@ -22,7 +22,7 @@ from render.frames import Pixels
 from render.vector import Brush, image, surface
 
 CHROMA = (0, 255, 0, 255)
-"""The green of "chroma", RGBA."""
+"""The green of "chroma", BGRA."""
 _RAIN_SPEED = 620.0  # units of the scene a second
 _LIGHTS_BREATHE_S = 3.7
 

@@ -10,6 +10,7 @@ import skia
 from avatar.puppet.svg import CLOSE, CUBIC, LINE, MOVE, Drawing, Gradient, Points, Shape
 from render.frames import Pixels
 
+_INFO = skia.ImageInfo.Make(1, 1, skia.kBGRA_8888_ColorType, skia.AlphaType.kPremul_AlphaType)
 _HEADER_BYTES = 16  # of a serialised SkPath: format and rule, then counts of points, conics, verbs
 
 
@@ -220,19 +221,24 @@ class Brush:
         canvas.clipPath(path, skia.ClipOp.kIntersect, True)
 
 
-def surface(pixels: Pixels) -> skia.Surface:
-    """Return a surface that draws into `pixels` (RGBA, premultiplied) without a copy."""
+def surface(pixels: Pixels, *, opaque: bool = False) -> skia.Surface:
+    """Return a surface that draws into `pixels` without a copy.
+
+    BGRA is the one order for which Skia's processor code has short cuts on every platform, and it
+    may leave alpha alone where all is `opaque`; together they save a third of the time.
+
+    Args:
+        pixels: BGRA, premultiplied.
+        opaque: every pixel's alpha is 255 and stays so.
+    """
     height, width = pixels.shape[:2]
-    info = skia.ImageInfo.Make(
-        width, height, skia.kRGBA_8888_ColorType, skia.AlphaType.kPremul_AlphaType
-    )
+    alpha = skia.AlphaType.kOpaque_AlphaType if opaque else skia.AlphaType.kPremul_AlphaType
+    info = skia.ImageInfo.Make(width, height, skia.kBGRA_8888_ColorType, alpha)
     return skia.Surface.MakeRasterDirect(info, pixels, pixels.strides[0])
 
 
 def image(pixels: Pixels) -> skia.Image:
-    """Return an image that shows `pixels` (RGBA, premultiplied) as they are now and later."""
+    """Return an image that shows `pixels` (BGRA, premultiplied) as they are now and later."""
     height, width = pixels.shape[:2]
-    info = skia.ImageInfo.Make(
-        width, height, skia.kRGBA_8888_ColorType, skia.AlphaType.kPremul_AlphaType
-    )
+    info = _INFO.makeWH(width, height)
     return skia.Image.MakeFromRaster(skia.Pixmap(info, pixels, pixels.strides[0]))

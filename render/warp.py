@@ -26,6 +26,11 @@ NET_ROWS = 4
 """Height of a band in cells of the net. A layer is bent band by band, each piece as wide as what
 it shows; pieces of a few ten kilobytes stay in the processor's cache on their way."""
 
+CALM_PX = 0.5
+"""Layers that may stay still for so much (`LayerSpec.still`) are bent in every other frame, ..."""
+HASTE = 4.0
+"""... unless they have moved by this many times as much."""
+
 _Floats = npt.NDArray[np.float32]
 _Complex = npt.NDArray[np.complex64]
 _Indices = npt.NDArray[np.intp]
@@ -67,8 +72,8 @@ class Sprite:
         """Piece (2 * band + side) -> where it is: left, top, right, bottom in pixels."""
         self.pieces: dict[int, skia.Image] = {}
         """Piece -> its picture, where it is not stale."""
-        self.net: _Floats = np.zeros((0, 0, 2), np.float32)
-        """Where in the texture the net's points come from, shape (rows, columns, 2)."""
+        self.net: _Floats = np.zeros((2, 0, 0), np.float32)
+        """Where in the texture the net's points come from: x and y, shape (2, rows, columns)."""
         self.net_at = (0, 0)
         """Left (pixels) and top (bands) of the net's first whole cell."""
         self._store: Pixels = np.zeros(0, np.uint8)
@@ -148,17 +153,20 @@ class Sprite:
         band = piece // 2
         left, first = self.net_at
         row = (band - first) * NET_ROWS
-        part = self.net[row : row + NET_ROWS + 2]
+        part = self.net[:, row : row + NET_ROWS + 2].reshape(-1, self.net.shape[2])
         rows, columns = part.shape[0] * net_px, part.shape[1] * net_px
         # A buffer of our own: fresh memory costs more (page faults) than filling it.
-        full = _scratch(rows * columns * 2).reshape(rows, columns, 2)
+        full = _scratch(rows * columns).reshape(rows, columns)
         cv2.resize(part, (columns, rows), full)
         u, v = x0 - left + net_px, y0 - band * NET_ROWS * net_px + net_px
         start = self._at[piece]
         size = (x1 - x0) * (y1 - y0) * 4
         pixels = self._store[start : start + size].reshape(y1 - y0, x1 - x0, 4)
-        area = full[v : v + y1 - y0, u : u + x1 - x0]
-        cv2.remap(self.texture, area, None, cv2.INTER_LINEAR, pixels, cv2.BORDER_CONSTANT)
+        # Both maps were filled in at once, x above y; they blur into each other in the margin.
+        across = full[v : v + y1 - y0, u : u + x1 - x0]
+        v += rows // 2
+        down = full[v : v + y1 - y0, u : u + x1 - x0]
+        cv2.remap(self.texture, across, down, cv2.INTER_LINEAR, pixels, cv2.BORDER_CONSTANT)
         self.pieces[piece] = image(pixels)
         return self.pieces[piece]
 
@@ -221,6 +229,8 @@ class Warp:
         self._splits = np.cumsum([0, *(layer.columns * layer.rows for layer in warped)])
         self._shown: _Complex | None = None
         self._still = np.array([layer.spec.still for layer in warped])
+        self._calm = self._still >= CALM_PX
+        self._bent = np.zeros(len(warped), bool)
 
     def update(self, mesh: Points) -> None:
         """Find the layers that moved and where their pieces come from.
@@ -239,6 +249,8 @@ class Warp:
         else:
             far = np.maximum.reduceat(np.abs(lattice - self._shown), self._splits[:-1])
             moved = far >= self._still
+            moved &= ~(self._bent & self._calm & (far < HASTE * self._still))
+        self._bent = moved
         if not moved.any():
             return
         boxes = self._boxes(posed)
@@ -288,7 +300,7 @@ class Warp:
             # Texture pixels: a margin of one, and pixel centres at .5.
             part = (part - np.complex64(complex(*sprite.layer.origin))) * np.float32(sprite.fine)
             part += np.complex64(0.5 + 0.5j)
-            sprite.net = part.view(np.float32).reshape(rows, columns, 2)
+            sprite.net = np.stack([part.real, part.imag]).reshape(2, rows, columns)
 
     def _boxes(self, posed: _Complex) -> list[dict[int, _Box]]:
         """Return for each layer the boxes, by band, that hold what is seen of it."""

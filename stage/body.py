@@ -17,8 +17,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from avatar.performer import Performer
 from dialogue import plugins
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
@@ -48,8 +46,6 @@ class Body:
         performer: Performer,
         air: Air,
         *,
-        width: int,
-        height: int,
         fps: int,
         pause_ms: int,
         tell: Callable[[wire.Message], None],
@@ -57,11 +53,9 @@ class Body:
         """Put the parts together.
 
         Args:
-            renderer: draws `width` x `height` pictures.
+            renderer: draws pictures of the air's size.
             performer: moves the host.
             air: where pictures and sound go.
-            width: picture width in pixels.
-            height: picture height in pixels.
             fps: frames a second; divides 48000.
             pause_ms: silence between utterances.
             tell: takes the body's messages.
@@ -75,8 +69,6 @@ class Body:
         self.frames = 0
         self._tell = tell
         self._mixed: Ticks = 0
-        self._pixels = np.zeros((height, width, 4), np.uint8)
-        self._i420 = np.zeros((height * 3 // 2, width), np.uint8)
         self._about: dict[tuple[int, int], wire.Say] = {}
         self._cues: dict[tuple[int, int], list[tuple[Ticks, str]]] = {}
         self._words: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
@@ -119,10 +111,12 @@ class Body:
         self._perform(pts)
         begun = time.perf_counter()
         pose = self.performer.pose(pts)
-        self.renderer.draw(pose, self._pixels)
-        to_i420(self._pixels, self._i420)
-        self.draw_ms.append((time.perf_counter() - begun) * 1e3)
-        self.air.video(VideoFrame(pts, pts // self.frame_ticks, self._pixels, self._i420))
+        pixels, i420 = self.air.blank()
+        if self.air.watched:
+            self.renderer.draw(pose, pixels)
+            to_i420(pixels, i420)
+            self.draw_ms.append((time.perf_counter() - begun) * 1e3)
+        self.air.video(VideoFrame(pts, pts // self.frame_ticks, pixels, i420))
         self.frames += 1
 
     @property
@@ -257,8 +251,7 @@ def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Bod
     )
     return Body(
         renderer, performer, air,
-        width=video.width, height=video.height, fps=video.fps,
-        pause_ms=show.voice.pause_ms, tell=tell,
+        fps=video.fps, pause_ms=show.voice.pause_ms, tell=tell,
     )  # fmt: skip
 
 

@@ -42,6 +42,11 @@ class CameraSink:
         self._device, self._backend = device, backend
         self._camera: Any = None
 
+    @property
+    def watched(self) -> bool:
+        """Who reads a camera cannot be known."""
+        return True
+
     def open(self, *, width: int, height: int, fps: int) -> None:
         """Open the camera.
 

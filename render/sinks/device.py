@@ -167,6 +167,11 @@ class DeviceSink:
         self._stream: Any = None
         self._anchor: tuple[Ticks, int] | None = None
 
+    @property
+    def watched(self) -> bool:
+        """It has no picture, only takes its time from it."""
+        return False
+
     def open(self, *, width: int, height: int, fps: int) -> None:
         """Open the device.
 

@@ -77,6 +77,11 @@ class FileSink:
         self._overwrite = overwrite
         self._container: Any = None
 
+    @property
+    def watched(self) -> bool:
+        """A film keeps every picture."""
+        return True
+
     def open(self, *, width: int, height: int, fps: int) -> None:
         """Create the file.
 

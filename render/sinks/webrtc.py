@@ -81,6 +81,11 @@ class WebRTCSink:
         """How many viewers there are, those still connecting included."""
         return len(self._house.viewers)
 
+    @property
+    def watched(self) -> bool:
+        """Only while there are viewers."""
+        return bool(self._house.viewers)
+
     def open(self, *, width: int, height: int, fps: int) -> None:
         """Get ready for pictures."""
         self._size = (width, height, fps)

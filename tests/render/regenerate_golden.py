@@ -27,7 +27,7 @@ POSES: dict[str, dict[str, float]] = {
 
 
 def frames() -> dict[str, Pixels]:
-    """Return the golden frames as drawn now, RGBA."""
+    """Return the golden frames as drawn now, BGRA."""
     renderer = PuppetRenderer(FOLDER, width=SIZE[0], height=SIZE[1], scene="night_room")
     drawn = {}
     for i, (name, values) in enumerate(POSES.items()):
@@ -40,4 +40,4 @@ def frames() -> dict[str, Pixels]:
 if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for name, pixels in frames().items():
-        cv2.imwrite(str(GOLDEN / f"{name}.png"), cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGR))
+        cv2.imwrite(str(GOLDEN / f"{name}.png"), pixels[..., :3])

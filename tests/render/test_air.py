@@ -29,6 +29,7 @@ class Recorder:
         self.entered = threading.Event()
         self.fail = ""
         self.fail_open = ""
+        self.watched = True
         self.frames: list[tuple[int, int]] = []
         self.sound: list[tuple[Ticks, int]] = []
         self.opened = threading.Event()
@@ -63,14 +64,15 @@ class Recorder:
             assert self.changed.wait_for(true, WAIT_S)
 
 
-def frame(index: int) -> VideoFrame:
-    pixels = np.full((HEIGHT, WIDTH, 4), index % 256, np.uint8)
-    return VideoFrame(index * STEP, index, pixels, pixels[:, :, 0].copy())
+def frame(air: Air, index: int) -> VideoFrame:
+    pixels, i420 = air.blank()
+    pixels[:] = i420[:] = index % 256
+    return VideoFrame(index * STEP, index, pixels, i420)
 
 
 def send(air: Air, index: int) -> None:
     air.audio(index * STEP, np.zeros(STEP, np.float32))
-    air.video(frame(index))
+    air.video(frame(air, index))
 
 
 def status(air: Air, name: str) -> SinkStatus:
@@ -111,7 +113,7 @@ def test_a_hanging_sink_loses_its_oldest_frames_and_the_others_lose_none(live: A
     good, stuck = add(live, "good"), add(live, "stuck")
     stuck.gate.clear()
     for k in range(20):
-        live.video(frame(k))
+        live.video(frame(live, k))
         if k == 0:
             assert stuck.entered.wait(WAIT_S)
         good.wait(lambda k=k: len(good.frames) == k + 1)  # type: ignore[misc]
@@ -158,12 +160,12 @@ def test_a_sink_that_raises_is_closed_and_made_anew(live: Air, quick: None) -> N
     live.add("bad", make)
     assert ready.acquire(timeout=WAIT_S)
     assert made[0].opened.wait(WAIT_S)
-    live.video(frame(0))
+    live.video(frame(live, 0))
     assert ready.acquire(timeout=WAIT_S)
     assert made[0].closed.is_set()
     assert made[1].opened.wait(WAIT_S)
     for k in range(1, 200):
-        live.video(frame(k))
+        live.video(frame(live, k))
         good.wait(lambda k=k: good.frames[-1][0] == k)  # type: ignore[misc]
         if made[1].frames:
             break
@@ -250,17 +252,28 @@ def test_a_sink_can_be_removed_while_live(live: Air) -> None:
     sink = add(live, "one")
     live.remove("one")
     assert sink.closed.wait(WAIT_S)
-    live.video(frame(0))
+    live.video(frame(live, 0))
     assert live.status() == []
     assert sink.frames == []
 
 
 def test_memory_of_pictures_is_used_again(live: Air) -> None:
     sink = add(live, "one")
+    memory = set()
     for k in range(100):
-        live.video(frame(k))
+        shown = frame(live, k)
+        memory.add(shown.pixels.ctypes.data)
+        live.video(shown)
         sink.wait(lambda k=k: len(sink.frames) == k + 1)  # type: ignore[misc]
-    assert len(live._pool.free) <= FRAMES + 2
+    assert len(memory) <= FRAMES + 2
+
+
+def test_it_says_whether_anybody_sees_a_picture(live: Air) -> None:
+    assert not live.watched
+    sink = add(live, "one")
+    assert live.watched
+    sink.watched = False
+    assert not live.watched
 
 
 def test_a_sink_cannot_write_into_a_picture_that_others_see(live: Air, quick: None) -> None:
@@ -277,6 +290,6 @@ def test_a_sink_cannot_write_into_a_picture_that_others_see(live: Air, quick: No
     sink = Painter()
     live.add("painter", lambda: sink)
     assert sink.opened.wait(WAIT_S)
-    live.video(frame(1))
+    live.video(frame(live, 1))
     sink.wait(lambda: len(sink.frames) == 1)
     assert errors == ["assignment destination is read-only"]

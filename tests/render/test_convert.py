@@ -20,7 +20,7 @@ def test_primary_colours_become_those_of_the_standard(
     rgb: tuple[int, int, int], yuv: tuple[int, int, int]
 ) -> None:
     height, width = 36, 64
-    pixels = np.full((height, width, 4), (*rgb, 255), np.uint8)
+    pixels = np.full((height, width, 4), (*rgb[::-1], 255), np.uint8)
     out = np.zeros((height * 3 // 2, width), np.uint8)
     to_i420(pixels, out)
     planes = out.reshape(-1)

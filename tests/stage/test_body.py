@@ -34,6 +34,11 @@ class Tape(Air):
         super().__init__(width=16, height=16, fps=FPS)
         self.sound: list[tuple[Ticks, Samples]] = []
         self.frames: list[Ticks] = []
+        self.seen = True
+
+    @property
+    def watched(self) -> bool:
+        return self.seen
 
     def video(self, frame: VideoFrame) -> None:
         self.frames.append(frame.pts)
@@ -52,8 +57,6 @@ class Scene:
             self.notes,  # type: ignore[arg-type]
             Performer(self.notes.table, seed=1),
             self.tape,
-            width=16,
-            height=16,
             fps=FPS,
             pause_ms=100,
             tell=self.told.append,
@@ -176,3 +179,14 @@ def test_a_broken_sink_is_one_line_and_the_show_goes_on() -> None:
     scene.body.receive(wire.SinkAdd(name="x", engine="nosuch", options={}), 0)
     scene.run(0.2)
     assert scene.tape.frames
+
+
+def test_nothing_is_drawn_while_nobody_watches_and_the_show_goes_on() -> None:
+    scene = Scene()
+    scene.tape.seen = False
+    scene.run(1)
+    assert len(scene.tape.frames) == FPS
+    assert not scene.notes.poses
+    scene.tape.seen = True
+    scene.run(1)
+    assert len(scene.notes.poses) == FPS

@@ -16,6 +16,9 @@ pytestmark = [
     pytest.mark.skipif(find() is None, reason="no Chromium here; install the package `chromium`"),
 ]
 
+LONG = spoken("one two three", each_ms=30_000)
+"""Words that no busy machine misses."""
+
 Test = Callable[[FakeHost, Page], Awaitable[None]]
 
 MEASURE = """
@@ -72,7 +75,7 @@ def show(test: Test, *, sound: bool = True, settings: Settings | None = None) ->
 
 def test_picture_and_sound_arrive_and_go_on() -> None:
     async def test(host: FakeHost, page: Page) -> None:
-        host.speak(host.think(host.chat("Mika", "Hi")), "one two three", "en", spoken("1 2 3"))
+        host.speak(host.think(host.chat("Mika", "Hi")), "one two three", "en", LONG)
         frames = await page.evaluate("bunraku.frames")
         await page.until(f"bunraku.frames > {frames} + 20")
         await page.until("bunraku.audioEnergy > 0.001")
@@ -114,7 +117,7 @@ def test_markup_stays_text() -> None:
     async def test(host: FakeHost, page: Page) -> None:
         evil = "<img src=x onerror=alert(1)><b>bold</b>"
         turn = host.think(host.chat(evil, evil))
-        host.speak(turn, evil, "en", [[0, 4, 0, 3000], [5, len(evil), 3000, 4000]])
+        host.speak(turn, evil, "en", [[0, 4, 0, 60_000], [5, len(evil), 60_000, 61_000]])
         await page.until("bunraku.word?.index === 0")
         for place in ("#lines", "#caption"):
             assert evil in await page.evaluate(f"document.querySelector('{place}').textContent")
