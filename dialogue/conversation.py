@@ -23,6 +23,7 @@ from dialogue.plugins import EngineError, EngineUnavailable
 from dialogue.pump import Relay
 from dialogue.sentences import Splitter
 from dialogue.turn import Turn, When
+from dialogue.vocative import Vocative
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +75,16 @@ class Conversation:
         await self._relay.warm(self._start(first))
         self._chore(self._warm_rest(rest))
 
+    async def prepare(self, code: str) -> None:
+        """Let the model read what the next prompt in language `code` begins with.
+
+        Done by itself while an answer is spoken.
+        """
+        try:
+            await self._relay.prepare(self._start(code))
+        except (EngineError, EngineUnavailable) as error:
+            _log.warning("cannot get ahead: %s", error)
+
     def turn(self, turn_id: int, message: AudienceMessage) -> Turn:
         """Begin a turn that answers `message`."""
         return Turn(turn_id, message, asyncio.get_running_loop().time)
@@ -103,7 +114,7 @@ class Conversation:
         finally:
             await self._stop()
             if spoken:
-                self._chore(self._prepare(code))
+                self._chore(self.prepare(code))
 
     def close_turn(self, turn: Turn, heard: str) -> None:
         """End the turn and keep of it what the audience has heard.
@@ -164,17 +175,22 @@ class Conversation:
     ) -> AsyncGenerator[Utterance, None]:
         stream = self._relay.reply(self._prompt(turn, code))
         self._stream = stream
+        own = (self.character.display_name, self.character.called(code), self.character.name)
+        vocative = Vocative(own, prompt.viewer_name(turn.message.author))
         async with aclosing(self._until_cancelled(turn, stream)) as deltas:
             async for delta in deltas:
                 turn.mark("first_token")
-                for utterance in splitter.push(ReplyChunk(turn.turn_id, guard.push(delta))):
+                turn.deltas += 1
+                for utterance in splitter.push(
+                    ReplyChunk(turn.turn_id, guard.push(vocative.push(delta)))
+                ):
                     yield utterance
                 if guard.stopped:
                     break
         if turn.cancelled is When.NOW:
             return
         turn.mark("last_token")
-        tail = guard.finish()
+        tail = guard.push(vocative.finish()) + guard.finish()
         if guard.stopped and not guard.clean_end:
             for utterance in (*splitter.push(ReplyChunk(turn.turn_id, tail)), *splitter.cut()):
                 yield utterance
@@ -267,13 +283,6 @@ class Conversation:
                 await self._relay.prepare(self._start(code))
             except (EngineError, EngineUnavailable) as error:
                 _log.warning("cannot get ready for %s: %s", code, error)
-
-    async def _prepare(self, code: str) -> None:
-        """While the answer is spoken, let the model read what the next prompt begins with."""
-        try:
-            await self._relay.prepare(self._start(code))
-        except (EngineError, EngineUnavailable) as error:
-            _log.warning("cannot get ahead: %s", error)
 
     def _chore(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

@@ -82,10 +82,14 @@ def clean(text: str, limit: int = LINE_CHARS) -> str:
     return re.sub(r"\s+", " ", _CONTROL.sub(" ", text)).strip()[:limit]
 
 
+def viewer_name(author: str) -> str:
+    """Return an author's name as it is spoken to the model, and by it."""
+    return re.sub(r"[\[\]<>|:：\"{}]+", "", clean(author, NAME_CHARS)).strip()
+
+
 def viewer_line(author: str, text: str) -> str:
     """Return an audience line as the model sees it: "Mika: hello"."""
-    name = re.sub(r"[\[\]<>|:：\"{}]+", "", clean(author, NAME_CHARS)).strip()
-    said = clean(text)
+    name, said = viewer_name(author), clean(text)
     return f"{name}: {said}" if name else said
 
 

@@ -35,6 +35,8 @@ class Turn:
         self.marks: dict[str, float] = {"received": message.received_at}
         """What happened first when: "received", "chosen", "first_token", "first_clause",
         "first_audio", ..., in monotonic seconds."""
+        self.deltas = 0
+        """Pieces of text the model has sent: tokens, where an engine sends them one by one."""
         self.stopped_because: str | None = None
         """The guard's reason where it cut the reply."""
         self.cancelled: When | None = None

@@ -140,6 +140,9 @@ class Playout:
         if chunk.turn_id < self._floor or key <= self._over:
             return False
         track = self._tracks.get(key)
+        if track is None and chunk.start > 0:
+            self.refused += 1  # the rest of an utterance whose start another body has had
+            return False
         if track is None:
             if self._close_after is not None and chunk.turn_id <= self._close_after:
                 return False

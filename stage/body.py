@@ -79,6 +79,12 @@ class Body:
         """Begin the sound at `pts`: called once before the first step."""
         self._mixed = pts
 
+    def rehearse(self) -> None:
+        """Draw one picture for nobody, so that the first one on air is not slow."""
+        pixels, i420 = self.air.blank()
+        self.renderer.draw(self.performer.pose(0), pixels)
+        to_i420(pixels, i420)
+
     def receive(self, message: wire.Message, pts: Ticks) -> None:
         """Take one message at stage time `pts`."""
         match message:
@@ -166,6 +172,7 @@ class Body:
             elif event.kind == "shifted":
                 self._origins[key] = event.pts
                 self.performer.shift(*key, event.pts)
+                self._tell(wire.Shifted(turn=key[0], utterance=key[1], pts=event.pts))
             elif event.kind == "finished":
                 self._end(key, event.heard, cancelled=False)
 
@@ -255,14 +262,15 @@ def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Bod
     )  # fmt: skip
 
 
-def main(connection: Connection, show: Show) -> None:
-    """Run the body until the house says `Quit` or is gone."""
+def main(connection: Connection, show: Show, *, understudy: bool = False) -> None:
+    """Run the body until the house says `Quit` or is gone; an understudy waits for `Enter`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the house decides when to end
     born = time.monotonic()
     link = wire.Link(connection)
-    link.send(wire.Hello(role="body"))
+    if not understudy:
+        link.send(wire.Hello(role="body"))
     try:
-        _run(link, show, born)
+        _run(link, show, born, understudy)
     except SystemExit:
         raise
     except Exception as error:
@@ -272,13 +280,22 @@ def main(connection: Connection, show: Show) -> None:
         sys.exit(1)
 
 
-def _run(link: wire.Link, show: Show, born: float) -> None:
+def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
     from render.sinks.webrtc import WebRTCSink
 
     air = Air(width=show.video.width, height=show.video.height, fps=show.video.fps)
     body = make_body(show, air, link.send)
     viewers = WebRTCSink(ice_servers=show.web.ice_servers)
     air.add("page", lambda: viewers)
+    if understudy:
+        body.rehearse()
+        gc.collect()
+        link.send(wire.Hello(role="body"))
+        while not isinstance(message := link.poll(3600.0), wire.Enter):
+            if isinstance(message, wire.Quit):
+                air.close()
+                return
+        born = time.monotonic()
     clock = MonotonicClock()
     pacer = Pacer(clock, show.video.fps)
     body.start_at(pacer.peek())

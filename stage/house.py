@@ -53,6 +53,7 @@ class House:
         """
         self.show = show
         self.address = ""
+        self._detail = ""
         self._watch = watch
         self._say = say
         self._web = (
@@ -81,7 +82,7 @@ class House:
             self._history.extend(self._journal.read_text("utf-8").splitlines())
         self.body = Child(
             "body", body.main, lambda: (self.show,),
-            deliver=self._from_body, lost=self._body_lost, silence_s=3.0,
+            deliver=self._from_body, lost=self._body_lost, silence_s=3.0, understudy=True,
         )  # fmt: skip
         self.mind = Child(
             "mind", mind.main, lambda: (self.show, self._last_turn + 1, tuple(self._history)),
@@ -167,6 +168,11 @@ class House:
                     language=message.language, at_ms=message.pts / 48,
                     words=_milliseconds(message.words),
                 )  # fmt: skip
+            case wire.Shifted():
+                self._event(
+                    "shifted", turn=message.turn, utterance=message.utterance,
+                    at_ms=message.pts / 48,
+                )  # fmt: skip
             case wire.Words():
                 self._event(
                     "words", turn=message.turn, utterance=message.utterance,
@@ -195,9 +201,12 @@ class House:
         match message:
             case wire.Ready():
                 self._ready["mind"].set()
+                self._detail = ""
                 self._tell_status()
                 for line in self._unanswered.values():
                     self.mind.send(line)
+            case wire.Say() if not self.body.ready:
+                pass  # the mind says it again when there is a body
             case wire.Say() | wire.Cancel() | wire.Play() | wire.Attend() | wire.Mood():
                 self.body.send(message)
             case wire.Chosen():
@@ -221,7 +230,8 @@ class House:
             case wire.Note(level="beat"):
                 pass
             case wire.Note(level="status"):
-                self._tell_status(message.text)
+                self._detail = message.text
+                self._tell_status()
             case wire.Note():
                 self._say(f"{message.role}: {message.text}")
 
@@ -248,6 +258,7 @@ class House:
 
     def _mind_lost(self, why: str) -> None:
         self._ready["mind"].clear()
+        self._detail = ""
         self._say(f"house: {why}")
         self.body.send(wire.Cancel(turn=self._last_turn, reason="mind lost"))
         self.body.send(wire.Mood(state="idle"))
@@ -273,13 +284,8 @@ class House:
             self.body.check()
             self.mind.check()
 
-    def _tell_status(self, detail: str = "") -> None:
-        self._event(
-            "status",
-            mind=_state(self.mind),
-            body=_state(self.body),
-            detail=detail,
-        )
+    def _tell_status(self) -> None:
+        self._event("status", mind=_state(self.mind), body=_state(self.body), detail=self._detail)
 
     def _event(self, kind: str, **fields: Any) -> None:
         if self._web is not None:

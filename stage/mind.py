@@ -62,6 +62,7 @@ class Mind:
         self._cancelled = first_turn - 1
         self._speaking: asyncio.Task[None] | None = None
         self._history = History()
+        self._firsts: list[tuple[str, str, float]] = []
         self._conversation: Conversation
         self._speaker: Speaker
 
@@ -82,6 +83,10 @@ class Mind:
         self._speaker = made[1]
         await asyncio.to_thread(self._speaker.warm)
         await self._conversation.warm()
+
+    def read_ahead(self) -> None:
+        """Load what only other languages need; on a thread, while she can already answer."""
+        self._speaker.read_ahead()
 
     def receive(self, message: wire.Message) -> None:
         """Take one message of the house; called on the loop."""
@@ -133,6 +138,8 @@ class Mind:
         self._link.send(wire.Mood(state="thinking"))
         turn = self._conversation.turn(turn_id, message)
         self._playout.begin(turn_id)
+        self._firsts.clear()
+        worked_s, spoken_s = self._speaker.worked_s, self._speaker.spoken_s
         decided: asyncio.Queue[Utterance | None] = asyncio.Queue(UTTERANCES_AHEAD)
         try:
             async with asyncio.TaskGroup() as group:
@@ -150,7 +157,13 @@ class Mind:
             if lines:
                 self._link.send(wire.Remember(lines=lines))
             self._link.send(wire.Mood(state="idle"))
-            self._link.send(wire.Done(turn=turn_id, marks=dict(turn.marks), heard=heard))
+            work = wire.Work(
+                turn.deltas,
+                self._speaker.worked_s - worked_s,
+                self._speaker.spoken_s - spoken_s,
+                tuple(self._firsts),
+            )
+            self._link.send(wire.Done(turn=turn_id, marks=dict(turn.marks), heard=heard, work=work))
 
     async def _decide(self, turn: Any, decided: "asyncio.Queue[Utterance | None]") -> None:
         async for utterance in self._conversation.answer(turn):
@@ -173,10 +186,13 @@ class Mind:
 
     async def _say(self, turn: Any, utterance: Utterance) -> None:
         first = True
+        begun = time.perf_counter()
         async with aclosing(pump(partial(self._speaker.speak, utterance), ahead_s=0.5)) as pieces:
             async for piece in pieces:
                 if first:
                     turn.mark("first_audio")
+                    took = time.perf_counter() - begun
+                    self._firsts.append((utterance.language, utterance.text, took))
                 packet = wire.say(
                     piece,
                     text=utterance.text if first else "",
@@ -320,6 +336,7 @@ async def _run(
     await mind.load(remembered)
     link.send(wire.Ready(role="mind", took_s=time.monotonic() - born))
     work = asyncio.create_task(mind.run())
+    threading.Thread(target=mind.read_ahead, name="read-ahead", daemon=True).start()
     beat = asyncio.create_task(_beat(link))
     await over.wait()
     beat.cancel()

@@ -209,6 +209,10 @@ class Memory:
                 self._mark(event, "said")
                 while len(self._captions) > 8:
                     self._captions.popitem(last=False)
+            case "shifted":
+                known = self._captions.get((event["turn"], event["utterance"]))
+                if known is not None:
+                    known["at_ms"] = event["at_ms"]
             case "words":
                 known = self._captions.get((event["turn"], event["utterance"]))
                 if known is not None:

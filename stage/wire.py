@@ -67,6 +67,10 @@ class Say(_Message, frozen=True):
     last: bool = False
 
 
+class Enter(_Message, frozen=True):
+    """An understudy that is ready goes on air now."""
+
+
 class Cancel(_Message, frozen=True):
     """Everything of this turn and the ones before it falls silent."""
 
@@ -140,6 +144,15 @@ class Started(_Message, frozen=True):
     language: str
 
 
+class Shifted(_Message, frozen=True):
+    """The voice ran dry and went on: the rest of an utterance comes later."""
+
+    turn: int
+    utterance: int
+    pts: int
+    """Where its first sample would stand now."""
+
+
 class Words(_Message, frozen=True):
     """More caption words of an utterance that is already being spoken."""
 
@@ -205,12 +218,27 @@ class Reply(_Message, frozen=True):
     final: bool
 
 
+class Work(msgspec.Struct, frozen=True):
+    """What a turn has cost."""
+
+    deltas: int = 0
+    """Pieces of text the model has sent, usually tokens."""
+    voice_s: float = 0.0
+    """Seconds the voices worked."""
+    sound_s: float = 0.0
+    """Seconds of sound they made."""
+    firsts: tuple[tuple[str, str, float], ...] = ()
+    """Language and text of each utterance, and seconds from the voice's getting it to its first
+    sound."""
+
+
 class Done(_Message, frozen=True):
     """A turn is over; its time marks in `time.monotonic()` seconds by name."""
 
     turn: int
     marks: dict[str, float]
     heard: str = ""
+    work: Work = Work()
 
 
 class Remember(_Message, frozen=True):
@@ -220,8 +248,9 @@ class Remember(_Message, frozen=True):
 
 
 Message: TypeAlias = (
-    Hello | Ready | Quit | Note | Say | Cancel | Play | Attend | Mood | Offer | SinkAdd | SinkRemove
-    | Answer | Started | Words | Heard | Pulse | Line | Chosen | Reply | Done | Remember
+    Hello | Ready | Quit | Enter | Note | Say | Cancel | Play | Attend | Mood | Offer
+    | SinkAdd | SinkRemove | Answer | Started | Shifted | Words | Heard | Pulse
+    | Line | Chosen | Reply | Done | Remember
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

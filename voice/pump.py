@@ -8,6 +8,7 @@ daemon thread, since no Python thread can be killed (`voice.speaker` then passes
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Generic, TypeVar
@@ -59,6 +60,8 @@ class Feed(Generic[Item]):
         self._error: BaseException | None = None
         self._over = False
         self._stopped = False
+        self.busy_s = 0.0
+        """Seconds the generator has worked so far."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -113,9 +116,8 @@ class Feed(Generic[Item]):
         try:
             items = self._make()
             try:
-                for item in items:
-                    if not self._put(item):
-                        break
+                while (item := self._next(items)) is not None and self._put(item):
+                    pass
             finally:
                 close = getattr(items, "close", None)
                 if close is not None:
@@ -128,6 +130,13 @@ class Feed(Generic[Item]):
             self._error, self._over = error, True
             self._change.notify_all()
         self._told()
+
+    def _next(self, items: Iterator[Item]) -> Item | None:
+        begun = time.perf_counter()
+        try:
+            return next(items, None)
+        finally:
+            self.busy_s += time.perf_counter() - begun
 
     def _put(self, item: Item) -> bool:
         """Hand over an item and wait until the next one is wanted; False when none is."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 import numpy as np
 
@@ -51,6 +51,8 @@ BUSY_S = 2.0
 COOL_S = (5.0, 60.0)
 """First and longest rest of a voice that failed; doubles each time."""
 
+_SAMPLES = {"en": "Hello, 12 friends.", "zh": "你好，12个朋友。", "ja": "こんにちは、友だち。"}
+
 
 class Speaker:
     """Speaks every language that one of its voices speaks."""
@@ -77,6 +79,10 @@ class Speaker:
         self._busy_s = busy_s
         every = [voice for voices in self._plan.values() for voice in voices]
         self._record = {id(voice): _Record(voice) for voice in every}
+        self.worked_s = 0.0
+        """Seconds all voices have worked so far."""
+        self.spoken_s = 0.0
+        """Seconds of sound they have made in them."""
 
     def voices(self, language: str) -> list[Voice]:
         """Return the voices that are tried for `language`, best first.
@@ -111,6 +117,13 @@ class Speaker:
             if able and all(id(voice) in failures for voice in able):
                 why = "; ".join(dict.fromkeys(failures[id(voice)] for voice in able))
                 raise EngineError(f"no voice for {language!r} works: {why}")
+
+    def read_ahead(self) -> None:
+        """Load the dictionaries of every planned language: seconds that a first line would wait."""
+        for language, sample in _SAMPLES.items():
+            if language in self._plan:
+                with suppress(Exception):  # what is broken says so when it is needed
+                    g2p.phonemise(normalise(sample, language), language)
 
     def close(self) -> None:
         """Free every voice; one that hangs is left to the process's end."""
@@ -177,6 +190,7 @@ class Speaker:
         deadline_s = self._deadline_s + DEADLINE_CHAR_S * len(phrase.text)
         try:
             while (speech := feed.get(deadline_s)) is not None:
+                self.spoken_s += len(speech.samples) / rate
                 yield speech
         except TimeoutError:
             record.stuck = True
@@ -187,6 +201,7 @@ class Speaker:
             raise EngineError(f"{record.name}: {type(error).__name__}: {error}") from error
         finally:
             feed.stop()
+            self.worked_s += feed.busy_s
 
 
 class _Record:

@@ -8,6 +8,8 @@ OpenJTalk; what they do not know (links, names, emoji, laughter, chat habits) is
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 from voice.speech import SpokenWord
 
@@ -177,9 +179,22 @@ def _romanise(core: str) -> str:
     return " ".join(lazy_pinyin(core))
 
 
-def _chinese(text: str) -> Iterator[Piece]:
+@cache
+def _segmenter() -> Any:
+    """Return jieba, loaded by hand (a second).
+
+    Its own way logs to the terminal and trusts a marshal file in the common temporary folder,
+    where anyone may put one.
+    """
     import jieba
 
+    jieba.dt.FREQ, jieba.dt.total = jieba.dt.gen_pfdict(jieba.dt.get_dict_file())
+    jieba.dt.initialized = True
+    return jieba.dt
+
+
+def _chinese(text: str) -> Iterator[Piece]:
+    segmenter = _segmenter()
     for start, _, chunk, latin in _scripts(text):
         if latin:
             for word, a, b in _english(chunk):
@@ -189,7 +204,7 @@ def _chinese(text: str) -> Iterator[Piece]:
                     yield word, start + a, start + b
             continue
         at = start
-        for word in jieba.cut(chunk):
+        for word in segmenter.cut(chunk):
             laugh = _LAUGH_ZH.fullmatch(word)
             yield ("哈哈" if laugh else word), at, at + len(word)
             at += len(word)

@@ -52,7 +52,7 @@ SPOKEN: dict[str, tuple[str, ...]] = {
         "Could you repeat the last question for me?",
         "It is warmer inside than it is outside.",
         "They built a wooden bridge across the stream.",
-        "My favourite season is autumn, because of the leaves.",
+        "My favorite season is autumn, because of the leaves.",
         "The music was so loud that nobody could sleep.",
         "Let us play one more game before bed.",
         "Every student received a letter from the teacher.",

@@ -1,10 +1,15 @@
 """Area `loop`: the figures of First light, from a real show and from finished films."""
 
 import asyncio
+import itertools
+import os
+import re
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +18,7 @@ import numpy as np
 
 from dialogue.messages import Utterance
 from dialogue.ticks import TICKS_PER_S, to_s
+from stage import wire
 from stage.bench import lines
 from stage.bench.figures import Figure
 from stage.config import Show, SinkTable
@@ -49,43 +55,93 @@ def _recogniser() -> Any:
 
 # The show ---------------------------------------------------------------------------------------
 
+TALK_S = 615.0
+"""How long the show goes on: what it holds after a minute and after ten is compared."""
+EARLY_S, LATE_S, AROUND_S = 60.0, 600.0, 15.0
+"""Memory is averaged for so long from each of the two instants on."""
+
+
+@dataclass
+class _Turn:
+    """What is known of one answer."""
+
+    line: str = ""
+    received_s: float = 0.0
+    done: wire.Done | None = None
+
+    @property
+    def wait_s(self) -> float | None:
+        """Seconds from the line's arrival to the first sound heard."""
+        if self.done is None or "heard" not in self.done.marks:
+            return None
+        return self.done.marks["heard"] - self.received_s
+
+    @property
+    def pace(self) -> float | None:
+        """Tokens a second between the first and the last of the answer."""
+        return _pace(self.done.marks, self.done.work.deltas) if self.done is not None else None
+
+
+def _pace(marks: Mapping[str, float], deltas: int) -> float | None:
+    took_s = marks.get("last_token", 0.0) - marks.get("first_token", 0.0)
+    return (deltas - 1) / took_s if deltas > 8 and took_s > 0 else None
+
 
 class _Watch:
     """Takes notes of a running show."""
 
     def __init__(self) -> None:
-        self.marks: list[tuple[str, dict[str, float], float]] = []
-        self.pulses: list[Any] = []
-        self.received: dict[str, float] = {}
-        self.turns: dict[int, str] = {}
+        self.turns: list[_Turn] = []
+        self.last: wire.Pulse | None = None
         self.ready_s: dict[str, float] = {}
-        self.begun = time.monotonic()
+        self.held: list[tuple[float, dict[str, float]]] = []
+        """Seconds of the show, and MiB of each process."""
+        self._lines: dict[str, wire.Line] = {}
+        self._chosen: dict[int, _Turn] = {}
+        self._begun = time.monotonic()
 
     def __call__(self, message: Any) -> None:
-        from stage import wire
-
         match message:
             case wire.Line():
-                self.received[message.id] = message.received_at
+                self._lines[message.id] = message
             case wire.Ready():
-                self.ready_s[message.role] = time.monotonic() - self.begun
+                self.ready_s[message.role] = time.monotonic() - self._begun
             case wire.Chosen():
-                self.turns[message.turn] = message.id
+                received_s = self._lines.pop(message.id).received_at
+                self._chosen[message.turn] = _Turn(message.text, received_s)
             case wire.Done():
-                received = self.received.get(self.turns.get(message.turn, ""), 0.0)
-                self.marks.append((message.heard, message.marks, received))
+                turn = self._chosen.pop(message.turn)
+                turn.done = message
+                self.turns.append(turn)
             case wire.Pulse():
-                self.pulses.append(message)
+                self.last = message
+
+    def memory(self, from_s: float) -> dict[str, float]:
+        """Return the mean MiB of each process from that second of the show on."""
+        found = [held for at, held in self.held if from_s <= at < from_s + AROUND_S]
+        return {name: statistics.mean(h[name] for h in found) for name in found[0]} if found else {}
 
 
 @cache
 def _show() -> tuple[_Watch, Path]:
-    """Run a show of twenty chat lines and film it."""
+    """Run a show of at least twenty chat lines and ten minutes, and film it."""
     from stage.house import House
 
     film = _folder() / "show.mp4"
     show = Show(sinks={"record": SinkTable("file", {"path": str(film)})})
     watch = _Watch()
+
+    async def weigh(house: House, begun: float) -> None:
+        while True:
+            held = {
+                name: size
+                for name, pid in (("house", os.getpid()), ("body", house.body.pid),
+                                  ("mind", house.mind.pid))
+                if pid is not None and (size := _held_mib(pid)) is not None
+            }  # fmt: skip
+            if len(held) == 3:
+                watch.held.append((time.monotonic() - begun, held))
+            await asyncio.sleep(1.0)
 
     async def run() -> None:
         house = House(show, title="bench", theme={}, watch=watch, page=False)
@@ -93,10 +149,17 @@ def _show() -> tuple[_Watch, Path]:
         try:
             await asyncio.wait_for(house.ready("body"), 60)
             await asyncio.wait_for(house.ready("mind"), 300)
-            for author, text in lines.CHAT:
+            begun = time.monotonic()
+            weighing = asyncio.create_task(weigh(house, begun))
+            for number, (author, text) in enumerate(itertools.cycle(lines.CHAT)):
+                now_s = time.monotonic() - begun
+                if number >= len(lines.CHAT) and now_s > TALK_S:
+                    break
+                _tell(f"{now_s:4.0f} s, line {number + 1}: {author}: {text}")
                 _, done = house.line(text, author=author, source="bench")
                 await asyncio.wait((done,), timeout=90)
                 await asyncio.sleep(0.6)
+            weighing.cancel()
         finally:
             await house.close()
 
@@ -104,9 +167,33 @@ def _show() -> tuple[_Watch, Path]:
     return watch, film
 
 
+def _tell(text: str) -> None:
+    """Show what is going on where somebody watches."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K  {text}"[:100], end="", file=sys.stderr, flush=True)
+
+
+def _held_mib(pid: int) -> float | None:
+    """Return the memory that is the process's own (USS): shared weights count for nobody."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
+    except OSError:
+        return None  # no Linux, or it has ended
+    sizes = re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", rollup, re.M)
+    return sum(map(int, sizes)) / 1024
+
+
+@dataclass(frozen=True)
+class _Floor:
+    """Model times alone."""
+
+    waits_s: list[float]
+    paces: list[float]
+
+
 @cache
-def _floor() -> list[float]:
-    """Return, for each chat line, the model times alone: first clause plus first sound, in s."""
+def _floor() -> _Floor:
+    """Measure, for each chat line, the model times alone: first clause plus first sound."""
     from dialogue.character import load_character
     from dialogue.conversation import Conversation
     from dialogue.messages import AudienceMessage
@@ -116,13 +203,15 @@ def _floor() -> list[float]:
     character = load_character(folders.character(show.character))
     models = engines.make_models(show)
     speaker = _speaker()
-    floors: list[float] = []
+    waits: list[float] = []
+    paces: list[float] = []
 
     async def run() -> None:
         conversation = Conversation(
             character, models, temperature=show.llm.temperature, max_tokens=show.llm.max_tokens
         )
-        await conversation.warm()
+        for code in character.languages:
+            await conversation.prepare(code)
         for number, (author, text) in enumerate(lines.CHAT):
             message = AudienceMessage(str(number), "bench", author, text, time.monotonic())
             turn = conversation.turn(number + 1, message)
@@ -130,58 +219,72 @@ def _floor() -> list[float]:
             async for utterance in conversation.answer(turn):
                 if utterance.text and not first:
                     first = time.perf_counter() - begun
-                    said.append(utterance)
+                said.append(utterance)
             conversation.close_turn(turn, " ".join(u.text for u in said))
-            if said:
+            spoken = [u for u in said if u.text]
+            if spoken:
                 begun = time.perf_counter()
-                next(c for c in speaker.speak(said[0]) if len(c.samples))
-                floors.append(first + time.perf_counter() - begun)
+                next(c for c in speaker.speak(spoken[0]) if len(c.samples))
+                waits.append(first + time.perf_counter() - begun)
+            if (pace := _pace(turn.marks, turn.deltas)) is not None:
+                paces.append(pace)
+            await conversation.prepare(turn.language)
         await conversation.aclose()
 
     asyncio.run(run())
-    return floors
+    return _Floor(waits, paces)
 
 
 def latency() -> list[Figure]:
-    """Chat line received to first sound, over the floor; the model's pace; frames on time."""
+    """Chat line received to first sound, over the floor; the paces; frames on time."""
     watch, _ = _show()
-    waits = [marks["heard"] - received for _, marks, received in watch.marks if "heard" in marks]
-    median = statistics.median(waits) if waits else None
-    floor = statistics.median(_floor()) if _floor() else None
-    answered = len([heard for heard, _, _ in watch.marks if heard])
-    how = f"{len(waits)} lines in three languages, whole show running, from the mind's time marks"
-    paces = [
-        marks["last_token"] - marks["first_token"]
-        for _, marks, _ in watch.marks
-        if "last_token" in marks and "first_token" in marks
-    ]
-    last = watch.pulses[-1]
-    shown = last.frames + last.dropped
-    bad = 100.0 * (last.late + last.dropped) / max(1, shown)
+    first = watch.turns[: len(lines.CHAT)]
+    waits = [wait for turn in first if (wait := turn.wait_s) is not None]
+    how = f"{len(waits)} lines in three languages, whole show running and filmed"
+    median = _median(waits)
+    floor = _median(_floor().waits_s)
+    answered = sum(1 for turn in first if turn.done is not None and turn.done.heard)
+    works = [turn.done.work for turn in watch.turns if turn.done is not None]
+    sound_s = sum(work.sound_s for work in works)
+    pulse = watch.last
+    if pulse is None:
+        raise RuntimeError("the body of the show has said nothing")
+    bad = 100.0 * (pulse.late + pulse.dropped) / max(1, pulse.frames + pulse.dropped)
     return [
         _figure("chat line → first sound, median", median, "s", "report", how),
         _figure(
-            "the same, 95th percentile",
-            float(np.percentile(waits, 95)) if waits else None,
+            "the same, 95th percentile", float(np.percentile(waits, 95)) if waits else None,
             "s", "report", how,
         ),
         _figure(
             "the floor: model times alone, median", floor, "s", "report",
-            "the same lines, no show: first clause of the model, then first sound of the voice",
+            "the same lines without a show: first clause of the model, then first sound of the "
+            "voice",
         ),
         _figure(
             "chat line → first sound, divided by the floor",
-            median / floor if median and floor else None, "", "<= 1.10", "the two above",
+            median / floor if median and floor else None, "", "<= 1.10", "the two above, same run",
         ),
         _figure("lines answered aloud", float(answered), "of 20", ">= 20", how),
         _figure(
-            "the model writes an answer in, median", statistics.median(paces) if paces else None,
-            "s", "report", "first to last token while the show runs",
+            "the model's pace alone, median", _median(_floor().paces), "tokens/s", "report",
+            "answers of more than 8 tokens, first to last",
         ),
         _figure(
+            "the model's pace during the show, median",
+            _median([pace for turn in watch.turns if (pace := turn.pace) is not None]),
+            "tokens/s", "report", f"the same, {len(watch.turns)} answers",
+        ),
+        _figure(
+            "synthesis real-time factor during the show",
+            sum(work.voice_s for work in works) / sound_s if sound_s else None, "", "report",
+            f"all voices, {sound_s:.0f} s of sound",
+        ),
+        *_firsts(works),
+        _figure(
             "late or dropped frames at 720p30", bad, "%", "<= 0.5",
-            f"{last.late} late and {last.dropped} dropped of {shown}, model and voice working, "
-            "a film being encoded",
+            f"{pulse.late} late and {pulse.dropped} dropped of {pulse.frames + pulse.dropped}, "
+            "model and voice working, a film being encoded",
         ),
         _figure(
             "start → first frame", watch.ready_s.get("body"), "s", "<= 3", "second start, this run"
@@ -191,8 +294,134 @@ def latency() -> list[Figure]:
             "second start, persona from the disk",
         ),
         _figure(
-            "audio underruns in the show", float(last.underruns), "", "<= 0",
+            "audio underruns in the show", float(pulse.underruns), "", "<= 0",
             "sound that was not there when its time came",
+        ),
+    ]  # fmt: skip
+
+
+def _firsts(works: Sequence[wire.Work]) -> list[Figure]:
+    """Return how soon the voices sounded during the show, short and long utterances."""
+    figures = []
+    every = [(code, text, s) for work in works for code, text, s in work.firsts]
+    for code in ("en", "zh", "ja"):
+        for label, short in (("up to 6 words", True), ("longer", False)):
+            found = [s * 1e3 for c, t, s in every if c == code and _is_short(t, c) is short]
+            figures.append(
+                _figure(
+                    f"utterance → first sound during the show, {label}, {code}, median",
+                    _median(found), "ms", "<= 350" if found else "report",
+                    f"{len(found)} utterances, default voice, model writing and film encoding",
+                )
+            )  # fmt: skip
+    return figures
+
+
+def _is_short(text: str, code: str) -> bool:
+    return len(text.split()) <= 6 if code == "en" else len(text) <= 10
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
+
+
+def memory() -> list[Figure]:
+    """Memory after ten minutes of talk against after one, house, body and mind."""
+    watch, _ = _show()
+    early, late = watch.memory(EARLY_S), watch.memory(LATE_S)
+    how = "its own pages (USS), mean of 15 s, not measured outside Linux"
+    figures = []
+    for name in ("house", "body", "mind"):
+        size = f"{early.get(name, 0):.0f} MiB, then {late.get(name, 0):.0f} MiB; {how}"
+        growth = 100.0 * (late[name] / early[name] - 1) if early and late else None
+        figures.append(
+            _figure(f"memory of the {name} after 10 minutes", growth, "%", "report", size)
+        )
+    total = 100.0 * (sum(late.values()) / sum(early.values()) - 1) if early and late else None
+    figures.append(
+        _figure(
+            "memory after 10 minutes of talk, against after 1",
+            total,
+            "%",
+            "<= 2",
+            f"{sum(early.values()):.0f} MiB, then {sum(late.values()):.0f} MiB, all three; {how}",
+        )
+    )
+    return figures
+
+
+# Falls ------------------------------------------------------------------------------------------
+
+
+def falls() -> list[Figure]:
+    """`kill -9` of the body and of the mind while the host speaks."""
+    from stage.house import House
+
+    took: dict[str, float] = {}
+    loaded: dict[str, float] = {}
+    frames: list[tuple[float, int]] = []
+    ready = {"body": asyncio.Event(), "mind": asyncio.Event()}
+    speaking = asyncio.Event()
+
+    def watch(message: Any) -> None:
+        match message:
+            case wire.Ready():
+                loaded.setdefault(message.role, message.took_s)
+                ready[message.role].set()
+            case wire.Started():
+                speaking.set()
+            case wire.Pulse():
+                frames.append((time.monotonic(), message.frames))
+
+    async def run() -> None:
+        show = Show(sinks={"record": SinkTable("file", {"path": str(_folder() / "falls.mp4")})})
+        house = House(show, title="bench", theme={}, watch=watch, page=False, say=_tell)
+        await house.start()
+        try:
+            for event in ready.values():
+                await asyncio.wait_for(event.wait(), 300)
+            for role, child in (("body", house.body), ("mind", house.mind)):
+                speaking.clear()
+                _, done = house.line(lines.CHAT[2][1], author="Mika", source="bench")
+                await asyncio.wait_for(speaking.wait(), 90)
+                await asyncio.sleep(0.7)
+                ready[role].clear()
+                speaking.clear()
+                begun = time.monotonic()
+                child.kill()
+                await asyncio.wait_for(ready[role].wait(), 120)
+                took[role] = time.monotonic() - begun
+                await asyncio.wait_for(speaking.wait(), 120)
+                took[role + " speaks"] = time.monotonic() - begun
+                if role == "mind":
+                    seen = [n for at, n in frames if begun <= at <= begun + took[role]]
+                    took["frames"] = (seen[-1] - seen[0]) / took[role]
+                await asyncio.wait((done,), timeout=90)
+        finally:
+            await house.close()
+
+    asyncio.run(run())
+    return [
+        _figure(
+            "body killed in speech → on air again", took["body"], "s", "<= 2",
+            "kill -9, until its first frame; a film being recorded",
+        ),
+        _figure(
+            "body killed in speech → the sentence goes on", took["body speaks"], "s", "report",
+            "the utterance that broke is said again",
+        ),
+        _figure(
+            "mind killed in speech → ready again, divided by its load time",
+            took["mind"] / loaded["mind"], "", "<= 1.5",
+            f"kill -9; {took['mind']:.1f} s of {loaded['mind']:.1f} s at the start of the show",
+        ),
+        _figure(
+            "mind killed in speech → answers aloud", took["mind speaks"], "s", "report",
+            "the line that was being answered",
+        ),
+        _figure(
+            "frames a second while there is no mind", took["frames"], "", ">= 29",
+            "the host keeps moving",
         ),
     ]  # fmt: skip
 
@@ -374,7 +603,6 @@ def _redraw_ms() -> tuple[float, float]:
 
 def _body_cpu(path: Path | None) -> float:
     from render.air import Air
-    from stage import wire
     from stage.body import make_body, make_sink
 
     show = Show()
@@ -505,7 +733,11 @@ def _units(text: str, language: str) -> list[str]:
         import pyopenjtalk
 
         return [p.lower() for p in pyopenjtalk.g2p(kept.replace(" ", "")).split() if p != "pau"]
-    return kept.split()
+    digits = {str(n): word for n, word in enumerate(_DIGITS)}
+    return [digits.get(word, word) for word in kept.replace("'", "").split()]
+
+
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def _distance(a: Sequence[str], b: Sequence[str]) -> int:
@@ -523,6 +755,8 @@ PARTS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "words": ("30 lines a language, heard by an independent recogniser", words),
     "film": ("a film by `bunraku say`: speed, offset, lips", film),
     "body": ("the body's CPU while speaking", body),
-    "latency": ("a show of twenty chat lines, and the floor", latency),
+    "latency": ("a show of ten minutes and twenty chat lines or more, and the floor", latency),
+    "memory": ("what that show holds after one minute and after ten", memory),
     "show": ("A/V offset of the recorded show", show_film),
+    "falls": ("kill -9 of body and mind in mid-speech", falls),
 }

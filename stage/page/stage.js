@@ -413,6 +413,11 @@ class Captions {
     caption.words.sort((a, b) => a[0] - b[0]);
     if (caption === this.shown) this.#show(caption);
   }
+  /** The voice ran dry and went on: the words not spoken yet come later. */
+  shifted({ turn, utterance, at_ms }) {
+    const caption = this.find(turn, utterance);
+    if (caption) caption.at = at_ms;
+  }
   heard({ turn, utterance, ms, finished, cancelled }) {
     const caption = this.find(turn, utterance);
     if (!caption || !finished) return;
@@ -740,6 +745,7 @@ const EVENTS = {
   reply(event) { chat.reply(event); },
   caption(event) { page.thinking = null; captions.add(event); showState(); },
   words(event) { captions.more(event); },
+  shifted(event) { captions.shifted(event); },
   clock({ stage_ms, age_ms }) { clock.pulse(stage_ms, age_ms); },
   heard(event) { captions.heard(event); if (event.cancelled) chat.cut(event); },
   done({ turn, marks }) {

@@ -153,6 +153,34 @@ def test_cancel_stops_voice_and_lips_together_and_tells_what_was_heard() -> None
     assert len(scene.messages(wire.Started)) == 2
 
 
+def test_a_voice_that_ran_dry_goes_on_where_it_was_and_says_so() -> None:
+    scene = Scene()
+    half = TICKS_PER_S // 2
+    tone = (0.3 * np.sin(np.arange(half) * 0.05)).astype(np.float32)
+
+    def piece(start: Ticks, final: bool) -> wire.Say:
+        spans = (PhonemeSpan("a", start, start + half),)
+        chunk = AudioChunk(1, 0, start, tone, spans, (), final=final)
+        return wire.say(chunk, text="aa" if start == 0 else "", last=final)
+
+    scene.body.receive(piece(0, final=False), scene.pts)
+    scene.run(1.0)
+    scene.body.receive(piece(half, final=True), scene.pts)
+    late = scene.pts
+    scene.run(1.0)
+    (started,) = scene.messages(wire.Started)
+    (shifted,) = scene.messages(wire.Shifted)
+    assert isinstance(started, wire.Started)
+    assert isinstance(shifted, wire.Shifted)
+    again = shifted.pts + half  # where the second half begins
+    assert late <= again <= late + FRAME + AUDIO_LEAD
+    sound = scene.heard()
+    assert np.abs(sound[again - 2400 : again - 480]).max() < 1e-3
+    assert np.abs(sound[again + 960 : again + half - 960]).max() > 0.2
+    assert scene.open_at(again - TICKS_PER_S // 5) == pytest.approx(0.0, abs=1e-3)
+    assert scene.open_at(again + half // 2) > 0.4
+
+
 def test_utterances_follow_each_other_after_the_pause() -> None:
     scene = Scene()
     scene.say(utterance=0, last=False)

@@ -5,6 +5,8 @@ import os
 import signal
 from multiprocessing.connection import Connection
 
+import pytest
+
 from stage import wire
 from stage.child import Child
 
@@ -33,6 +35,20 @@ def mute(connection: Connection) -> None:
     link = wire.Link(connection)
     link.send(wire.Ready(role="mute", took_s=0.0))
     link.poll(60.0)
+
+
+def patient(connection: Connection, *, understudy: bool = False) -> None:
+    """Say hello; as an understudy, wait to be called."""
+    link = wire.Link(connection)
+    link.send(wire.Hello(role="echo"))
+    detail = "first"
+    if understudy:
+        while not isinstance(link.poll(60.0), wire.Enter):
+            pass
+        detail = "understudy"
+    link.send(wire.Ready(role="echo", took_s=0.0, detail=detail))
+    while not isinstance(link.poll(60.0), wire.Quit):
+        pass
 
 
 class Watch:
@@ -110,6 +126,42 @@ def test_a_child_of_another_version_is_refused_with_the_remedy() -> None:
         assert isinstance(note, wire.Note)
         assert "make setup" in note.text
         await asyncio.wait_for(watch.losses.get(), 20)
+        await child.close()
+
+    asyncio.run(scene())
+
+
+def test_an_understudy_enters_when_the_child_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stage.child.SETTLED_S", 0.0)
+
+    async def scene() -> None:
+        watch = Watch()
+        child = Child(
+            "echo", patient, tuple, deliver=watch.messages.put_nowait,
+            lost=watch.losses.put_nowait, silence_s=60.0, understudy=True,
+        )  # fmt: skip
+        child.start()
+        assert (await watch.next(wire.Ready)).detail == "first"  # type: ignore[attr-defined]
+        child.check()
+        second = child.understudy_pid
+        assert second is not None
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        loss = await asyncio.wait_for(watch.losses.get(), 20)
+        assert loss == "echo ended (signal 9); its understudy takes over"
+        assert (await watch.next(wire.Ready)).detail == "understudy"  # type: ignore[attr-defined]
+        assert child.pid == second
+        assert child.generation == 2
+        child.check()
+        third = child.understudy_pid
+        assert third not in (None, second)
+        os.kill(third, signal.SIGKILL)  # type: ignore[arg-type]
+        for _ in range(2000):
+            await asyncio.sleep(0.01)
+            if child.understudy_pid != third:
+                break
+        assert child.understudy_pid is None
+        assert child.ready, "nobody on air has noticed"
         await child.close()
 
     asyncio.run(scene())

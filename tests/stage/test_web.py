@@ -289,6 +289,14 @@ def test_a_caption_that_is_being_spoken_is_told_with_all_its_words() -> None:
     assert [c["words"] for c in state["captions"]] == [WORDS]
 
 
+def test_a_caption_whose_voice_ran_dry_is_told_with_its_new_time() -> None:
+    state = told(
+        reply(0, "Hello there"), caption(0, "Hello there", WORDS),
+        {"type": "shifted", "turn": 1, "utterance": 0, "at_ms": 640.0},
+    )  # fmt: skip
+    assert [c["at_ms"] for c in state["captions"]] == [640.0]
+
+
 def test_an_answer_cut_short_is_remembered_to_its_last_heard_word() -> None:
     state = told(
         reply(0, "Hello there"), reply(1, "And more"), caption(0, "Hello there", WORDS),

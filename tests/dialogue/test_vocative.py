@@ -1,0 +1,66 @@
+"""The host addresses the viewer, not herself."""
+
+import pytest
+
+from dialogue.vocative import Vocative
+
+OWN = ("Kohaku", "琥珀", "コハク")
+
+
+def through(text: str, viewer: str = "Mika", size: int = 1) -> str:
+    vocative = Vocative(OWN, viewer)
+    return (
+        "".join(vocative.push(text[i : i + size]) for i in range(0, len(text), size))
+        + vocative.finish()
+    )
+
+
+@pytest.mark.parametrize("size", [1, 3, 200])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hi Kohaku, I'm doing well!", "Hi Mika, I'm doing well!"),
+        ("Hi Kohaku! How nice.", "Hi Mika! How nice."),
+        ("Kohaku, you made it!", "Mika, you made it!"),
+        ("Thank you, kohaku.", "Thank you, Mika."),
+        ("Good night Kohaku", "Good night Mika"),
+        ("你好，琥珀！今天开心吗？", "你好，Mika！今天开心吗？"),
+        ("你好琥珀！", "你好Mika！"),
+        ("こんばんは、コハクさん！", "こんばんは、Mikaさん！"),
+    ],
+)
+def test_the_viewer_is_addressed(text: str, expected: str, size: int) -> None:
+    assert through(text, size=size) == expected
+
+
+@pytest.mark.parametrize("size", [1, 3, 200])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm Kohaku, and I love rain.",
+        "My name is Kohaku!",
+        "Kohaku loves chestnuts.",
+        "That is Kohaku's tail, hands off!",
+        "我是琥珀，一只狐狸。",
+        "コハクは雨が好きです。",
+        "Koh, Ko, Kohak",
+        "",
+    ],
+)
+def test_she_may_speak_of_herself(text: str, size: int) -> None:
+    assert through(text, size=size) == text
+
+
+def test_nobody_to_address() -> None:
+    assert through("Hi Kohaku!", viewer="") == "Hi Kohaku!"
+
+
+def test_a_viewer_of_the_same_name() -> None:
+    assert through("Hi Kohaku!", viewer="kohaku") == "Hi Kohaku!"
+
+
+def test_only_a_possible_name_waits() -> None:
+    vocative = Vocative(OWN, "Mika")
+    assert vocative.push("Hello there") == "Hello there"
+    assert vocative.push(" ko") == " "
+    assert vocative.push("ala") == "koala"
