@@ -9,6 +9,8 @@ again when the last of them is done with it; at most 5 pictures a sink can be un
 """
 
 import contextlib
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -28,6 +30,8 @@ SOUND: Ticks = TICKS_PER_S
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 HEALTHY_S = 10
 """A sink that has sent this many seconds of pictures is well again: its back-off starts over."""
+YIELD = 2
+"""Added to the niceness of the sinks' threads."""
 CLOSE_S = 20.0
 """How long a sink may take to finish at the end of a show."""
 
@@ -264,6 +268,8 @@ class _Line:
         self._change.notify_all()
 
     def _run(self) -> None:
+        if not self._blocking:
+            _yield()
         while True:
             sink: Sink | None = None
             try:
@@ -335,3 +341,11 @@ def _line(error: Exception) -> str:
     """Return the first line of what `error` says."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _yield() -> None:
+    """Let the drawing thread go before this one and those it starts (encoders)."""
+    if sys.platform == "linux":  # elsewhere threads have no niceness of their own
+        with contextlib.suppress(OSError):
+            own = threading.get_native_id()
+            os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + YIELD)

@@ -13,12 +13,13 @@ TOLERANCE = 2
 class Pacer:
     """Walks the grid of frame times of a clock."""
 
-    def __init__(self, clock: Clock, fps: int) -> None:
+    def __init__(self, clock: Clock, fps: int, *, ahead: Ticks = 0) -> None:
         """Start at the next frame time.
 
         Args:
             clock: the stage clock.
             fps: frames a second; must divide 48000.
+            ahead: frames are begun so much before their time, so that a slow one is not late.
         """
         if TICKS_PER_S % fps:
             raise ValueError(f"{fps} frames a second are not whole ticks; use 24, 25, 30, 50 or 60")
@@ -30,6 +31,7 @@ class Pacer:
         self.dropped = 0
         """Frames never begun."""
         self._clock = clock
+        self._ahead = ahead
         self._next: Ticks = -(-clock.now() // self.frame_ticks) * self.frame_ticks
         self._begun: Ticks | None = None
         self._intervals: deque[Ticks] = deque(maxlen=300)
@@ -38,13 +40,17 @@ class Pacer:
         """Return the pts of the next frame."""
         return self._next
 
+    def due(self) -> Ticks:
+        """Return when the next frame is begun."""
+        return self._next - self._ahead
+
     def next(self) -> Ticks:
-        """Wait for the next frame's time and return its pts.
+        """Wait until the next frame is due and return its pts.
 
         A frame that starts more than half a frame after its time is counted late; when more than
         two frames are missed they are dropped, counted, and the grid goes on at the present.
         """
-        self._clock.wait_until(self._next)
+        self._clock.wait_until(self.due())
         now = self._clock.now()
         behind = now - self._next
         if behind > TOLERANCE * self.frame_ticks:

@@ -30,8 +30,11 @@ from render.playout import Playout
 from stage import folders, wire
 from stage.config import Show
 
-AUDIO_LEAD: Ticks = 40 * TICKS_PER_MS
+AUDIO_LEAD: Ticks = 25 * TICKS_PER_MS
 """Sound is mixed this far past the frame being drawn, so that one slow frame is not heard."""
+
+AHEAD: Ticks = 33 * TICKS_PER_MS
+"""Frames are begun this long before their time: slow ones are still in time."""
 
 PULSE_TICKS: Ticks = TICKS_PER_S // 10
 """How often the body tells its clock and counters."""
@@ -69,6 +72,7 @@ class Body:
         self.frames = 0
         self._tell = tell
         self._mixed: Ticks = 0
+        self._now: Ticks = 0
         self._about: dict[tuple[int, int], wire.Say] = {}
         self._cues: dict[tuple[int, int], list[tuple[Ticks, str]]] = {}
         self._words: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
@@ -106,8 +110,14 @@ class Body:
             case wire.SinkRemove():
                 self.air.remove(message.name)
 
-    def step(self, pts: Ticks) -> None:
-        """Mix and draw the frame at `pts` and hand it to the sinks."""
+    def step(self, pts: Ticks, now: Ticks | None = None) -> None:
+        """Mix and draw the frame at `pts` and hand it to the sinks.
+
+        Args:
+            pts: of the frame.
+            now: the stage clock; None where there is none (films).
+        """
+        self._now = pts if now is None else now
         until = pts + self.frame_ticks + AUDIO_LEAD
         if until > self._mixed:
             samples = self.playout.mix(self._mixed, until - self._mixed)
@@ -161,7 +171,7 @@ class Body:
                     self.performer.state("speaking", event.pts)
                 words = tuple(self._words[key])
                 self._cues[key] = _place_cues(about, words, event.pts)
-                lead_ns = (event.pts - self._now()) * 1_000_000 // TICKS_PER_MS
+                lead_ns = (event.pts - self._now) * 1_000_000 // TICKS_PER_MS
                 self._tell(
                     wire.Started(
                         turn=key[0], utterance=key[1], pts=event.pts,
@@ -175,9 +185,6 @@ class Body:
                 self._tell(wire.Shifted(turn=key[0], utterance=key[1], pts=event.pts))
             elif event.kind == "finished":
                 self._end(key, event.heard, cancelled=False)
-
-    def _now(self) -> Ticks:
-        return self._mixed
 
     def _end(self, key: tuple[int, int], heard: Ticks, *, cancelled: bool) -> None:
         about = self._about.pop(key, None)
@@ -297,7 +304,7 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
                 return
         born = time.monotonic()
     clock = MonotonicClock()
-    pacer = Pacer(clock, show.video.fps)
+    pacer = Pacer(clock, show.video.fps, ahead=AHEAD)
     body.start_at(pacer.peek())
     gc.collect()
     gc.freeze()  # what was loaded stays: collections need not walk it again
@@ -306,7 +313,7 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
     announced = False
     while True:
         while True:
-            wait_s = max(0.0, (pacer.peek() - clock.now()) / TICKS_PER_S)
+            wait_s = max(0.0, (pacer.due() - clock.now()) / TICKS_PER_S)
             message = link.poll(wait_s)
             if isinstance(message, wire.Quit):
                 air.close()
@@ -315,10 +322,10 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
                 _answer(link, viewers, message)
             elif message is not None:
                 body.receive(message, pacer.peek())
-            elif pacer.peek() <= clock.now():
+            elif pacer.due() <= clock.now():
                 break
         pts = pacer.next()
-        body.step(pts)
+        body.step(pts, clock.now())
         if not announced:
             announced = True
             link.send(wire.Ready(role="body", took_s=time.monotonic() - born))

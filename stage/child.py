@@ -28,8 +28,11 @@ BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 YOUNG_S = 20.0
 """A child that lived longer than this is restarted at once."""
 
-SETTLED_S = 8.0
-"""An understudy is prepared when the child has been ready for so long: starting comes first."""
+SETTLED_S = 6.0
+"""An understudy is prepared in the first calm moment after so long: starting comes first."""
+
+RESTLESS_S = 90.0
+"""In a show that is never calm, after so long."""
 
 
 class _Process:
@@ -165,15 +168,19 @@ class Child:
         if self._process is not None:
             self._process.send(message)
 
-    def check(self) -> None:
-        """Kill the child if it has been silent for too long. Called about once a second."""
+    def check(self, *, calm: bool = True) -> None:
+        """Kill the child if it has been silent for too long. Called about once a second.
+
+        Args:
+            calm: nobody waits for anything, so an understudy may load (seconds of a core).
+        """
         now_s = time.monotonic()
         if not self.ready or self._process is None:
             return
         if now_s - self._process.last_word_s > self._silence_s:
             self.kill()
         elif self._wants_understudy and self._understudy is None and not self._closing:
-            if now_s - self._ready_s > SETTLED_S:
+            if now_s - self._ready_s > (SETTLED_S if calm else RESTLESS_S):
                 self._understudy = self._spawn(f"{self.role}-understudy", {"understudy": True})
 
     def kill(self) -> None:

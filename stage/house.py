@@ -281,7 +281,7 @@ class House:
     async def _watchdog(self) -> None:
         while True:
             await asyncio.sleep(0.5)
-            self.body.check()
+            self.body.check(calm=self.mind.ready and not self._unanswered)
             self.mind.check()
 
     def _tell_status(self) -> None:

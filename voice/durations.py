@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from voice.g2p import WordSounds
-from voice.speech import Phoneme
+from voice.speech import Phoneme, Samples
 
 MODIFIERS = frozenset("ːˑʰʲᵝ̩̯̃→↓↗↘")
 """Marks that belong to the sound before them."""
@@ -124,3 +126,65 @@ def corrected(phonemes: Sequence[Phoneme], *, early: int, sample_rate: int) -> t
     if at < end:
         moved.append(Phoneme("", at, end))
     return tuple(_merge_pauses(moved))
+
+
+QUIET_DB = 30.0
+"""Sound this far below the loudest of the first window is not yet the first phoneme."""
+FURTHEST_S = 0.12
+"""The first phoneme is not moved further than this."""
+BURST_S = 0.01
+"""A stop's own sound: its closure before it is silent."""
+CLOSURE_S = 0.06
+"""How long lips or tongue are closed before an utterance that begins with a stop."""
+
+_STOPS = frozenset("pbtdkɡgʔʧʤʦʣʨʥ")
+
+
+def settled(
+    phonemes: Sequence[Phoneme], sound: Samples, *, sample_rate: int
+) -> tuple[Phoneme, ...]:
+    """Return the phonemes with the first one where its sound begins.
+
+    At the start of an utterance a model's durations are at their least exact (20 to 50 ms off),
+    and the eye is at its most: the lips have been at rest. There the sound itself tells. A stop's
+    sound is its release, so its closure is laid before it; any other phoneme starts with it.
+
+    Args:
+        phonemes: from `corrected`, without gaps from 0.
+        sound: the first window: from 0 to beyond the first phoneme.
+        sample_rate: in hertz.
+    """
+    first = next((k for k, p in enumerate(phonemes) if p.ipa), -1)
+    onset = _onset(sound, sample_rate)
+    if first < 0 or first > 1 or onset is None:
+        return tuple(phonemes)
+    p = phonemes[first]
+    if p.ipa[0] in _STOPS:
+        start = max(0, onset - round(CLOSURE_S * sample_rate))
+        stop = onset + round(BURST_S * sample_rate)
+    else:
+        start, stop = onset, p.stop
+    after = phonemes[first + 1] if first + 1 < len(phonemes) else None
+    far = round(FURTHEST_S * sample_rate)
+    moved_too_far = abs(start - p.start) > far or abs(stop - p.stop) > far
+    if stop <= start or moved_too_far or (after is not None and stop >= after.stop):
+        return tuple(phonemes)
+    settled_first = Phoneme(p.ipa, start, stop, p.word, p.stress)
+    pause = (Phoneme("", 0, start),) if start else ()
+    rest = list(phonemes[first + 1 :])
+    if after is not None:
+        rest[0] = Phoneme(after.ipa, stop, after.stop, after.word, after.stress)
+    return (*pause, settled_first, *rest)
+
+
+def _onset(sound: Samples, sample_rate: int) -> int | None:
+    """Return the sample at which sound begins, None where all of it is quiet."""
+    hop = max(1, sample_rate // 500)
+    n = len(sound) // hop
+    if not n:
+        return None
+    level = np.sqrt(np.square(sound[: n * hop], dtype=np.float64).reshape(n, hop).mean(axis=1))
+    loudest = float(level.max())
+    if loudest < 1e-3:
+        return None
+    return int(np.argmax(level > loudest * 10 ** (-QUIET_DB / 20))) * hop

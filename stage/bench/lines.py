@@ -34,6 +34,15 @@ LONG = {
 }
 """Twelve words, or as much."""
 
+ONSETS = (
+    "Ah!", "Oh!", "I!", "Out!", "Up!", "Odd!", "Eyes!", "Ow!", "Arms!", "Ice!", "Apples!",
+    "Ought!", "Always!", "Ours!", "Other!", "Open!", "Under!", "I'm!", "All!", "Uncle!", "Ask!",
+    "Hours!", "Aisle!", "Ooh!", "Ever!", "Any!", "Ember!", "Enter!", "Aunt!", "Earn!", "Oil!",
+    "Owls!",
+)  # fmt: skip
+"""Said one by one: each begins with a vowel, for which mouth and sound open together. (Of an m or
+a p the sound begins while the lips are shut, so its onset says nothing about sync.)"""
+
 SPOKEN: dict[str, tuple[str, ...]] = {
     "en": (
         "The rain has been falling since early this morning.",

@@ -18,6 +18,7 @@ import json
 import signal
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -101,11 +102,14 @@ async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]
     character = load_character(folders.character(show.character))
     begun = time.monotonic()
     chosen: dict[int, wire.Chosen] = {}
+    pulses: deque[wire.Pulse] = deque(maxlen=1)
 
     def watch(message: wire.Message) -> None:
         match message:
             case wire.Chosen():
                 chosen[message.turn] = message
+            case wire.Pulse():
+                pulses.append(message)
             case wire.Done():
                 line = chosen.pop(message.turn, None)
                 marks.append(
@@ -141,6 +145,15 @@ async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]
             await _first(_play(house, lines), over)
     finally:
         await house.close()
+        for last in pulses:
+            _print(
+                f"{last.frames} frames: {last.late} late, {last.dropped} dropped; "
+                f"the voice ran dry {_times(last.underruns)}"
+            )
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once"}.get(count, f"{count} times")
 
 
 async def _first(work: Any, over: asyncio.Event) -> None:

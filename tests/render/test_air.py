@@ -134,6 +134,7 @@ def test_a_sink_that_does_not_take_its_sound_is_off_the_air_and_comes_back(
         send(live, k)
         if k == 0:
             assert stuck.entered.wait(WAIT_S)
+        good.wait(lambda k=k: sum(n for _, n in good.sound) == (k + 1) * STEP)  # type: ignore[misc]
     state = status(live, "stuck")
     assert state.state == "off"
     assert state.error == "sink stuck did not take its sound for 1 s"

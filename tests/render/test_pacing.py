@@ -34,6 +34,17 @@ def test_more_than_two_frames_late_skips_to_the_present() -> None:
     assert (pacer.late, pacer.dropped) == (0, 9)
 
 
+def test_frames_begun_ahead_have_more_time() -> None:
+    clock = VirtualClock(STEP)
+    pacer = Pacer(clock, 30, ahead=STEP)
+    assert pacer.due() == 0
+    assert pacer.next() == STEP
+    assert pacer.due() == STEP
+    clock.wait_until(2 * STEP + STEP // 3)  # a frame that took more than two frames' time
+    assert pacer.next() == 2 * STEP
+    assert (pacer.late, pacer.dropped) == (0, 0)
+
+
 def test_hours_do_not_move_the_grid() -> None:
     clock = VirtualClock()
     pacer = Pacer(clock, 24)

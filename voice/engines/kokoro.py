@@ -199,7 +199,8 @@ class KokoroVoice:
         frames = np.asarray(lengths).reshape(-1).round().astype(int)
         total = int(frames.sum())
         # The model brackets an utterance with silence: a little stays, so that it starts early.
-        lead, tail = max(0, int(frames[0]) - 1), max(0, int(frames[-1]) - 4)
+        # Three frames of it, because the sound comes `EARLY`.
+        lead, tail = max(0, int(frames[0]) - 3), max(0, int(frames[-1]) - 2)
         known = self._seen.get(language)
         if known is None:
             seen = (_Seen.nothing(self._middle), _Seen.nothing(self._back))
@@ -260,6 +261,8 @@ class KokoroVoice:
                 _ramp(piece, 0.0, 1.0, 120)
             if until == end:
                 _ramp(piece, 1.0, 0.0, 1200)
+            if pending is not None:
+                pending = durations.settled(pending, piece, sample_rate=self.sample_rate)
             yield Speech(np.clip(piece, -1, 1), pending or ())
             pending = None
 

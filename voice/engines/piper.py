@@ -167,6 +167,8 @@ class PiperVoice:
                 _ramp(piece, 0.0, 1.0, 110)
             if until == total:
                 _ramp(piece, 1.0, 0.0, 1100)
+            if pending:
+                pending = durations.settled(pending, piece, sample_rate=self.sample_rate)
             yield Speech(np.clip(piece, -1, 1), pending)
             pending = ()
             start, wanted = until, wanted * GROWTH
