@@ -124,6 +124,10 @@ class Character:
             own = next(iter(self.personas.values()), "")
         return "\n\n".join(part for part in (common, own) if part)
 
+    def names(self) -> tuple[str, ...]:
+        """Return every name the character goes by, in all its languages' scripts."""
+        return (self.display_name, self.name, *self.pronunciation.values())
+
     def called(self, language: str) -> str:
         """Return the character's name in `language`'s own script where it has one."""
         return self.pronunciation.get(language, self.display_name)

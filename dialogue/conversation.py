@@ -175,8 +175,7 @@ class Conversation:
     ) -> AsyncGenerator[Utterance, None]:
         stream = self._relay.reply(self._prompt(turn, code))
         self._stream = stream
-        own = (self.character.display_name, self.character.called(code), self.character.name)
-        vocative = Vocative(own, prompt.viewer_name(turn.message.author))
+        vocative = Vocative(self.character.names(), prompt.viewer_name(turn.message.author))
         async with aclosing(self._until_cancelled(turn, stream)) as deltas:
             async for delta in deltas:
                 turn.mark("first_token")

@@ -9,8 +9,6 @@ again when the last of them is done with it; at most 5 pictures a sink can be un
 """
 
 import contextlib
-import os
-import sys
 import threading
 import time
 from collections import deque
@@ -20,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from dialogue.background import be_nicer
 from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
 from render.contracts import Sink
 from render.frames import Pixels, VideoFrame
@@ -269,7 +268,7 @@ class _Line:
 
     def _run(self) -> None:
         if not self._blocking:
-            _yield()
+            be_nicer(YIELD)  # the drawing goes before this thread and its encoders
         while True:
             sink: Sink | None = None
             try:
@@ -341,11 +340,3 @@ def _line(error: Exception) -> str:
     """Return the first line of what `error` says."""
     text = str(error).strip()
     return text.splitlines()[0] if text else type(error).__name__
-
-
-def _yield() -> None:
-    """Let the drawing thread go before this one and those it starts (encoders)."""
-    if sys.platform == "linux":  # elsewhere threads have no niceness of their own
-        with contextlib.suppress(OSError):
-            own = threading.get_native_id()
-            os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + YIELD)

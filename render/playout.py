@@ -19,6 +19,8 @@ from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
 from voice.speech import AudioChunk, Samples
 
 PREFILL: Ticks = 60 * TICKS_PER_MS
+REFILL: Ticks = 400 * TICKS_PER_MS
+"""A slow voice that has run dry goes on when so much is there: one gap instead of many."""
 FADE: Ticks = 15 * TICKS_PER_MS
 """A cancelled voice is gone after this."""
 DRY_FADE: Ticks = 5 * TICKS_PER_MS
@@ -70,6 +72,7 @@ class _Track:
     complete: bool = False
     origin: Ticks | None = None  # stage time of sample 0, once started
     dry: bool = False
+    head_start: Ticks = 0  # held before it starts
     waiting: Ticks = 0  # how long it has kept the audience waiting
     sink: Ticks = 0  # samples of a fade-out still to do
     swell: Ticks = 0  # samples of a fade-in still to do
@@ -130,8 +133,11 @@ class Playout:
         self._close_after: int | None = None
         self._runs: deque[_Run] = deque(maxlen=16)
 
-    def push(self, chunk: AudioChunk) -> bool:
+    def push(self, chunk: AudioChunk, *, head_start: Ticks = 0) -> bool:
         """Append a chunk to its utterance; False when it is stale, does not fit or leaves a gap.
+
+        With the first one may come a head start: the utterance starts when so much of it is there,
+        because its voice is slow and would run dry.
 
         A chunk that does not fit or follow is counted in `refused`, and its utterance ends with
         what is there.
@@ -146,7 +152,7 @@ class Playout:
         if track is None:
             if self._close_after is not None and chunk.turn_id <= self._close_after:
                 return False
-            track = self._tracks[key] = _Track(key)
+            track = self._tracks[key] = _Track(key, head_start=head_start)
         if track.complete or chunk.start < track.received:
             return False  # sent again after a restart
         if chunk.start > track.received or self.ahead() + len(chunk.samples) > CAP:
@@ -225,7 +231,8 @@ class Playout:
                 begin = pts + at if track.dry else max(pts + at, self._free_at)
                 if begin >= pts + n:
                     break
-                if track.held < self._prefill and not track.complete:
+                wanted = min(track.head_start, REFILL) if track.dry else track.head_start
+                if track.held < max(self._prefill, wanted) and not track.complete:
                     if not self._starve(track, pts, at, n):
                         break
                     continue

@@ -19,6 +19,7 @@ from typing import Any
 
 from avatar.performer import Performer
 from dialogue import plugins
+from dialogue.background import LOWEST, apart
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
 from render.air import Air
 from render.clock import MonotonicClock
@@ -143,7 +144,7 @@ class Body:
     def _say(self, message: wire.Say) -> None:
         key = (message.turn, message.utterance)
         chunk = wire.chunk(message)
-        if not self.playout.push(chunk):
+        if not self.playout.push(chunk, head_start=message.head_start):
             return  # stale: its turn was cancelled
         if key not in self._about:
             self._about[key] = message
@@ -291,11 +292,17 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
     from render.sinks.webrtc import WebRTCSink
 
     air = Air(width=show.video.width, height=show.video.height, fps=show.video.fps)
-    body = make_body(show, air, link.send)
+
+    def load() -> Body:
+        made = make_body(show, air, link.send)
+        if understudy:
+            made.rehearse()
+        return made
+
+    body = apart(load, LOWEST) if understudy else load()
     viewers = WebRTCSink(ice_servers=show.web.ice_servers)
     air.add("page", lambda: viewers)
     if understudy:
-        body.rehearse()
         gc.collect()
         link.send(wire.Hello(role="body"))
         while not isinstance(message := link.poll(3600.0), wire.Enter):

@@ -13,7 +13,7 @@ import numpy as np
 
 from voice.speech import AudioChunk, PhonemeSpan, WordSpan
 
-WIRE_VERSION = 1
+WIRE_VERSION = 2
 """Raised with every change of a message."""
 
 
@@ -65,6 +65,8 @@ class Say(_Message, frozen=True):
     cues: tuple[tuple[str, int], ...] = ()
     final: bool = False
     last: bool = False
+    head_start: int = 0
+    """Ticks to hold before the utterance starts, in its first piece."""
 
 
 class Enter(_Message, frozen=True):

@@ -7,7 +7,6 @@ README and llama.cpp's tools/server/README.md (`/apply-template`, `/slots/{id}?a
 """
 
 import atexit
-import contextlib
 import hashlib
 import http.client
 import json
@@ -19,19 +18,21 @@ import sys
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from dialogue.background import apart
 from dialogue.engine import Line, Prompt
 from dialogue.plugins import EngineError, EngineUnavailable
 
 _log = logging.getLogger(__name__)
 
 _STEP_BYTES = 64  # of text evaluated at once while replies may come: about 16 tokens
-_YIELD = 8  # added to the niceness of the model's threads
+# Added to the niceness of the model's threads: picture and voice have deadlines, a reply that is
+# being written while they work has none.
+_YIELD = 8
 _KEPT_FILES = 12  # saved prefixes (about 20 MB each for a 1.5 B model)
 _FINGERPRINT_BYTES = 1 << 20
 
@@ -122,7 +123,7 @@ class LlamaModel:
                 _log.warning("llama keeps no prefixes: %s: %s", self._cache, error.strerror)
                 self._cache = None
         try:
-            self._server: Any = _apart(lambda: xllamacpp.Server(parameters))
+            self._server: Any = apart(lambda: xllamacpp.Server(parameters), _YIELD)
         except (RuntimeError, ValueError) as error:
             raise EngineUnavailable(
                 f"llama cannot load {path}: {error or 'not enough memory or not a model'}; "
@@ -383,24 +384,6 @@ class LlamaModel:
             reason = tree.get("error", {}).get("message", response.status)
             raise EngineError(f"llama ({self._name}): {reason}")
         return tree
-
-
-def _apart(make: Callable[[], Any]) -> Any:
-    """Return what `make` makes on a thread whose niceness its own threads inherit.
-
-    Picture and voice have deadlines; a reply that is being written while they work has none.
-    Where threads have no niceness of their own (outside Linux) nothing changes.
-    """
-
-    def run() -> Any:
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):
-                own = threading.get_native_id()
-                os.setpriority(os.PRIO_PROCESS, own, os.getpriority(os.PRIO_PROCESS, own) + _YIELD)
-        return make()
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(run).result()
 
 
 def _cores() -> int:

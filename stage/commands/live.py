@@ -119,6 +119,7 @@ async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]
                         "text": line.text if line else "",
                         "heard": message.heard,
                         "marks": message.marks,
+                        "work": msgspec.to_builtins(message.work),
                     }
                 )
                 if lines is not None:

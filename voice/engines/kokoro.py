@@ -43,13 +43,13 @@ REACH = 8
 FIRST = 8
 """Frames of the first window, at least: 200 ms."""
 
-GROWTH = 1.5
+GROWTH = 1.4
 """Each window may be this much longer than the one before it."""
 
 TAIL = 8
 """A window that would leave fewer frames than this takes them too."""
 
-LONGEST = 64
+LONGEST = 40
 """Frames of a window, at most, before it is cut in a voiced sound too."""
 
 MOST_TOKENS = 500
