@@ -32,8 +32,8 @@ _NUMBER_WORDS = frozenset({"no", "vol", "fig"})  # abbreviations only before a n
 _JOINTS = frozenset({"but", "so", "because", "when", "while", "if", "since", "though", "until"})
 _PARTICLES = "はがをにでもてとねよ的了呢吧啊"
 
-_FIRST_WORDS = 3  # an English clause of this many words may be spoken at a comma
-_FIRST_LETTERS = 12  # or of this many characters
+_FIRST_WORDS = 2  # an English clause of this many words may be spoken at a comma
+_FIRST_LETTERS = 9  # or of this many characters
 _FIRST_CJK = 4  # a Chinese or Japanese one of this many characters
 _RUN_ON_WORDS = 9  # no comma in sight: cut before a joint
 _RUN_ON_CJK = 22

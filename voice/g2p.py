@@ -138,7 +138,11 @@ def _japanese(words: Sequence[SpokenWord]) -> list[WordSounds]:
                 readings[owner] = readings.get(owner, "") + str(node["pron"])
             at += len(surface)
         for index, _, pause in run:
-            symbols = kana_sounds(readings.get(index, ""))
+            reading = readings.get(index, "")
+            if reading.startswith("ー") and sounds:  # ましょ|う: it lengthens the word before it
+                last = sounds[-1]
+                sounds[-1] = WordSounds(last.symbols + "ː", last.pause, last.word)
+            symbols = kana_sounds(reading)
             if symbols:
                 sounds.append(WordSounds(symbols, pause, index))
             elif pause and sounds:

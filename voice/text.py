@@ -48,6 +48,7 @@ _ABBREVIATIONS = {
     "arigato": "ah ree gah toe", "konnichiwa": "kohn nee chee wah", "konbanwa": "kohn bahn wah",
     "café": "cafe", "xoxo": "hugs and kisses",
 }  # fmt: skip
+_LATIN_PART = re.compile(r"(?:[^,;!?\s]|(?<=\d),(?=\d{3}(?!\d)))*[,;!?]*")
 _LAUGH_ZH = re.compile(r"(?:哈|嘻|呵|嘿){3,}|2333+|www+")
 _LAUGH_JA = re.compile(r"草+(?=$|[\s!?.。！？])|[wｗ]{2,}(?![a-z])|笑(?=$|[\s)）。])")
 
@@ -197,11 +198,14 @@ def _chinese(text: str) -> Iterator[Piece]:
     segmenter = _segmenter()
     for start, _, chunk, latin in _scripts(text):
         if latin:
-            for word, a, b in _english(chunk):
+            # No spaces stand behind Chinese commas: "50%,2024" is two words, "1,234" is one.
+            for part in _LATIN_PART.finditer(chunk):
+                at, word = start + part.start(), part.group()
                 if _NUMBER.search(word) and not re.search(r"[A-Za-z]", word):
-                    yield _chinese_number(word), start + a, start + b
-                else:
-                    yield word, start + a, start + b
+                    yield _chinese_number(word), at, at + len(word)
+                    continue
+                for spoken, a, b in _english(word):
+                    yield spoken, at + a, at + b
             continue
         at = start
         for word in segmenter.cut(chunk):
@@ -213,7 +217,7 @@ def _chinese(text: str) -> Iterator[Piece]:
 def _chinese_number(word: str) -> str:
     import cn2an
 
-    tail = "".join(ch for ch in word if ch in _PAUSES and ch not in ".:,")
+    tail = word[len(word.rstrip(",;!?")) :][:1]
     core = word.strip("".join(set(_PAUSES) - {":"}))
     try:
         time = re.fullmatch(r"(\d{1,2}):(\d{2})", core)
@@ -261,7 +265,11 @@ def _japanese(text: str) -> Iterator[Piece]:
                 continue
             if found < 0:
                 found = at
-            yield ("ハハ" if word == "笑" else word), found, min(found + len(word), match.end())
+            yield (
+                ("ハハ" if word.strip() == "笑" else word),
+                found,
+                min(found + len(word), match.end()),
+            )
             at = min(found + len(word), match.end())
 
 

@@ -210,13 +210,13 @@ async def test_an_empty_reply_is_dodged_too(character: Character) -> None:
 async def test_an_unfit_sentence_is_left_out_and_the_reply_ends_there(
     character: Character,
 ) -> None:
-    model = ScriptedModel(["Sure thing, Ann! I am nineteen years old and so on. More."])
+    model = ScriptedModel(["Sure, Ann! I am nineteen years old and so on. More."])
     conversation = Conversation(character, [model])
     turn, found = await answer(conversation, "hi")
-    assert [u.text for u in found if u.text] == ["Sure thing, Ann!"]
+    assert [u.text for u in found if u.text] == ["Sure, Ann!"]
     assert found[-1].final
     assert turn.stopped_because == "invented age"
-    assert [t.reply for t in conversation.history] == ["Sure thing, Ann!"]
+    assert [t.reply for t in conversation.history] == ["Sure, Ann!"]
 
 
 @on_virtual_time
