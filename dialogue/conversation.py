@@ -40,7 +40,7 @@ class Conversation:
         models: Sequence[LanguageModel],
         *,
         history: History | None = None,
-        temperature: float = 0.6,
+        temperature: float = 0.4,
         max_tokens: int = 80,
         first_token_s: float = 20.0,
         seed: int | None = None,

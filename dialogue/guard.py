@@ -103,6 +103,7 @@ class Guard:
         self._language = language
         self._budget = budget or BUDGETS.get(language, BUDGETS["en"])
         self._recent = {_key(s) for reply in recent for s in _sentences(reply)}
+        self._recent |= {key for reply in recent for key in _clauses(reply)}
         self._secrets = _shingles(prompt.system(character, language), language)
         examples = [e for es in character.examples.values() for e in es]
         known = " ".join([*given, *character.personas.values(), *(e.answer for e in examples)])
@@ -260,6 +261,8 @@ class Guard:
                 return "repeat"
             if any(_key(_bare(said)) == key for said in self._said):
                 return "repeat"
+        if any(clause in self._recent for clause in _clauses(bare)):
+            return "repeat"
         return None
 
     def _leaks(self, text: str) -> bool:
@@ -302,6 +305,12 @@ def _sentences(text: str) -> list[str]:
     bare = _bare(text)
     ends = [0, *sentence_ends(bare)]
     return [bare[a:b] for a, b in zip(ends, [*ends[1:], len(bare)], strict=True) if a < b]
+
+
+def _clauses(text: str) -> list[str]:
+    """Return the keys of the long Chinese and Japanese clauses: these come back like sentences."""
+    keys = (_key(part) for part in re.split("[，、,。！？!?]", _bare(text)))
+    return [key for key in keys if len(key) >= 10 and scripts.is_cjk(key[0])]
 
 
 def _units(text: str, language: str) -> list[str]:

@@ -104,7 +104,7 @@ class History:
             self._starts[code] = shown[0].turn
         return tuple(shown)
 
-    def recent_replies(self, count: int = 12) -> tuple[str, ...]:
+    def recent_replies(self, count: int = 24) -> tuple[str, ...]:
         """Return the last `count` replies, newest last."""
         return tuple(t.reply for t in list(self._turns)[-count:] if t.reply)
 

@@ -117,7 +117,7 @@ def build(
     author: str,
     text: str,
     *,
-    temperature: float = 0.6,
+    temperature: float = 0.4,
     max_tokens: int = 80,
     seed: int | None = None,
 ) -> Prompt:

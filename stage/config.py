@@ -61,7 +61,7 @@ class LLM(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = ()
     temperature: Annotated[
         float, Meta(ge=0, le=2, description="How adventurous the wording is.")
-    ] = 0.6
+    ] = 0.4
     max_tokens: Annotated[
         int, Meta(ge=8, le=1024, description="Longest answer, in the model's tokens.")
     ] = 80

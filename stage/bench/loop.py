@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import multiprocessing
 import os
 import re
 import statistics
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -124,10 +126,29 @@ class _Watch:
 
 @cache
 def _show() -> tuple[_Watch, Path]:
-    """Run a show of at least twenty chat lines and ten minutes, and film it."""
+    """Run a show of at least twenty chat lines and ten minutes, and film it.
+
+    In a process of its own: this one may hold models that other parts have loaded.
+    """
+    film = _folder() / "show.mp4"
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_run_show, args=(theirs, film))
+    process.start()
+    theirs.close()
+    try:
+        watch = ours.recv()
+    except EOFError:
+        process.join()
+        raise RuntimeError(f"the show ended with exit code {process.exitcode}") from None
+    process.join()
+    return watch, film
+
+
+def _run_show(connection: Connection, film: Path) -> None:
+    """Run the show and send what was seen of it."""
     from stage.house import House
 
-    film = _folder() / "show.mp4"
     show = Show(sinks={"record": SinkTable("file", {"path": str(film)})})
     watch = _Watch()
 
@@ -149,6 +170,7 @@ def _show() -> tuple[_Watch, Path]:
         try:
             await asyncio.wait_for(house.ready("body"), 60)
             await asyncio.wait_for(house.ready("mind"), 300)
+            await _settled(house)
             begun = time.monotonic()
             weighing = asyncio.create_task(weigh(house, begun))
             for number, (author, text) in enumerate(itertools.cycle(lines.CHAT)):
@@ -164,7 +186,16 @@ def _show() -> tuple[_Watch, Path]:
             await house.close()
 
     asyncio.run(run())
-    return watch, film
+    connection.send(watch)
+
+
+async def _settled(house: Any) -> None:
+    """Wait for what a show loads in its first calm moments, half a minute at most."""
+    for _ in range(30):
+        await asyncio.sleep(1.0)
+        if house.body.understudy_ready:
+            break
+    await asyncio.sleep(3.0)
 
 
 def _tell(text: str) -> None:
@@ -358,6 +389,7 @@ def falls() -> list[Figure]:
     from stage.house import House
 
     took: dict[str, float] = {}
+    alone: dict[str, float] = {}
     loaded: dict[str, float] = {}
     frames: list[tuple[float, int]] = []
     ready = {"body": asyncio.Event(), "mind": asyncio.Event()}
@@ -380,6 +412,12 @@ def falls() -> list[Figure]:
         try:
             for event in ready.values():
                 await asyncio.wait_for(event.wait(), 300)
+            ready["body"].clear()
+            begun = time.monotonic()
+            house.body.kill()  # before there is an understudy
+            await asyncio.wait_for(ready["body"].wait(), 60)
+            alone["body"] = time.monotonic() - begun
+            await _settled(house)
             for role, child in (("body", house.body), ("mind", house.mind)):
                 speaking.clear()
                 _, done = house.line(lines.CHAT[2][1], author="Mika", source="bench")
@@ -404,7 +442,11 @@ def falls() -> list[Figure]:
     return [
         _figure(
             "body killed in speech → on air again", took["body"], "s", "<= 2",
-            "kill -9, until its first frame; a film being recorded",
+            "kill -9, until its understudy's first frame; a film being recorded",
+        ),
+        _figure(
+            "body killed before there is an understudy → on air again", alone["body"], "s",
+            "report", "in the first seconds of a show",
         ),
         _figure(
             "body killed in speech → the sentence goes on", took["body speaks"], "s", "report",
@@ -702,6 +744,8 @@ def voices() -> list[Figure]:
 
 def _first_sound(speaker: Any, language: str, text: str) -> tuple[float, float]:
     firsts, factors = [], []
+    for _ in speaker.speak(Utterance(0, 0, text, language)):
+        pass  # dictionaries and memory that only a first time needs
     for number in range(7):
         begun, first, length = time.perf_counter(), 0.0, 0
         for chunk in speaker.speak(Utterance(number, 0, text, language)):
