@@ -132,7 +132,7 @@ class Relay:
     async def prepare(self, prompt: Prompt) -> None:
         """Let the engine that answered last get ahead on `prompt`; replies go first."""
         source = self._current
-        if not source.stuck:
+        if not (source.stuck and source.worker.busy):
             await self._call(source.warmer, source.model.warm, prompt)
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str, None]:
@@ -246,7 +246,9 @@ class Relay:
         except TimeoutError:
             source.stuck = True
             closing.add_done_callback(_forget)
-            _log.warning("%s hangs and is left out until it returns", source.name)
+            # An only engine is waited for: on a busy machine it may just be slow to stop.
+            level = logging.WARNING if len(self._sources) > 1 else logging.INFO
+            _log.log(level, "%s hangs and is left out until it returns", source.name)
         except Exception as error:
             _log.warning("%s failed while closing: %s", source.name, error)
         else:

@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S
-from render.playout import CAP, CEILING, DRY_FADE, FADE, PATIENCE, PREFILL, HeardPosition, Playout
+from render.playout import (
+    CAP,
+    CEILING,
+    DRY_FADE,
+    FADE,
+    PATIENCE,
+    PREFILL,
+    REFILL,
+    HeardPosition,
+    Playout,
+)
 from voice.speech import AudioChunk, Samples
 
 BLOCK = 1600
@@ -44,6 +54,36 @@ def test_an_utterance_starts_when_its_first_60_ms_are_there() -> None:
     sound = playout.mix(BLOCK, BLOCK)
     assert (sound == 0.5).all()
     assert kinds(playout) == [("started", 1, 0, BLOCK)]
+
+
+def test_a_slow_voice_starts_with_its_head_start_and_goes_on_with_a_smaller_one() -> None:
+    playout = Playout()
+    playout.push(chunk(1, 0, 0, 20_000), head_start=30_000)
+    assert not mix(playout, 3).any()
+    playout.push(chunk(1, 0, 20_000, 10_000), head_start=0)
+    sound = mix(playout, 20, at=3 * BLOCK)
+    assert kinds(playout)[0] == ("started", 1, 0, 3 * BLOCK)
+    assert playout.underruns == 1
+    assert not sound[30_000:].any()
+    playout.push(chunk(1, 0, 30_000, REFILL - 1))
+    assert not playout.mix(23 * BLOCK, BLOCK).any()
+    playout.push(chunk(1, 0, 30_000 + REFILL - 1, BLOCK, final=True))
+    assert playout.mix(24 * BLOCK, BLOCK).any()
+
+
+def test_a_head_start_is_not_waited_for_when_the_utterance_is_complete() -> None:
+    playout = Playout()
+    playout.push(chunk(1, 0, 0, 5000, final=True), head_start=40_000)
+    assert playout.mix(0, BLOCK).any()
+
+
+def test_the_rest_of_an_utterance_without_its_start_is_refused() -> None:
+    playout = Playout()
+    assert not playout.push(chunk(1, 0, 9600, 4800))
+    assert playout.refused == 1
+    assert playout.push(chunk(1, 0, 0, 9600))  # said again from its start
+    assert playout.push(chunk(1, 0, 9600, 4800, final=True))
+    assert (mix(playout, 9)[:14_400] == 0.5).all()
 
 
 def test_a_short_utterance_starts_when_it_is_complete() -> None:
