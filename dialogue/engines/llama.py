@@ -101,6 +101,10 @@ class LlamaModel:
         # The weights as they are in the file: half the memory and loading time of a copy arranged
         # for wider processors, and prompts are read a fifth faster (AVX2; measured).
         parameters.no_extra_bufts = True
+        # The server would keep copies of prompts, up to 8 GiB: the slots and the files are enough.
+        parameters.cache_ram_mib = 0
+        parameters.cache_idle_slots = False
+        parameters.n_ctx_checkpoints = 0
         parameters.warmup = False  # `warm` does it with something useful
         parameters.fit_params = False
         parameters.cpuparams.n_threads = threads or min(max(cores - 1, 1), 8)
