@@ -55,7 +55,7 @@ class PitchMeter:
         low = used.reshape(-1, _DOWN).mean(axis=1)
         views = np.lib.stride_tricks.sliding_window_view(low, _WINDOW)[:: _PITCH_HOP // _DOWN]
         self.pitch = np.concatenate((self.pitch, _pitch(views)))
-        self._rest = sound[count * _PITCH_HOP :]
+        self._rest = sound[count * _PITCH_HOP :].copy()  # not the whole of it
 
     def at(self, local: Ticks) -> float:
         """Return the pitch near `local` ticks from the start, 0 where unvoiced or unknown."""

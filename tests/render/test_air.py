@@ -167,7 +167,7 @@ def test_a_sink_that_raises_is_closed_and_made_anew(live: Air, quick: None) -> N
     assert made[1].opened.wait(WAIT_S)
     for k in range(1, 200):
         live.video(frame(live, k))
-        good.wait(lambda k=k: good.frames[-1][0] == k)  # type: ignore[misc]
+        good.wait(lambda k=k: bool(good.frames) and good.frames[-1][0] == k)  # type: ignore[misc]
         if made[1].frames:
             break
     assert made[1].frames
