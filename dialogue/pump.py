@@ -37,6 +37,7 @@ class Worker(Executor):
         self._name = name
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._counting = threading.Lock()
         self._pending = 0
 
     @property
@@ -44,20 +45,29 @@ class Worker(Executor):
         """True while a call has not returned."""
         return self._pending > 0
 
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._pending += change
+
     def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> "Future[_T]":
         """Queue a call."""
         future: Future[_T] = Future()
 
         def call() -> None:
+            if not future.set_running_or_notify_cancel():
+                self._count(-1)
+                return
+            # Counted as returned before anybody is told, who may ask at once whether it is busy.
             try:
-                if future.set_running_or_notify_cancel():
-                    future.set_result(fn(*args, **kwargs))
+                result = fn(*args, **kwargs)
             except BaseException as error:
+                self._count(-1)
                 future.set_exception(error)
-            finally:
-                self._pending -= 1
+            else:
+                self._count(-1)
+                future.set_result(result)
 
-        self._pending += 1
+        self._count(1)
         self._calls.put(call)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
