@@ -65,8 +65,7 @@ class PuppetRenderer:
         self._warp = None
         if not exact:
             layers = self._puppet.layers
-            seen = (width, self._scene.floor)
-            self._warp = Warp(drawing, layers, self._scale, self._offset, seen)
+            self._warp = Warp(drawing, layers, self._scale, self._offset, self._scene.floor)
         self._runs: list[tuple[bool, list[str]]] = []
         for layer in self._puppet.layers:
             live = exact or layer.spec.live
@@ -110,7 +109,7 @@ class PuppetRenderer:
         canvas.clipRect(skia.Rect.MakeWH(width, self._scene.floor))
         for live, names in self._runs:
             if not live and self._warp is not None:
-                self._warp.draw(canvas, names, fades)
+                self._warp.draw(target, names, fades)
                 continue
             canvas.save()
             canvas.scale(self._scale, self._scale)

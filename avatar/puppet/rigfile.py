@@ -96,8 +96,6 @@ class LayerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How much further in front its middle is than its rim."""
     cell: float = 64.0
     """Mesh size of its warp."""
-    still: float = 0.25
-    """A warped layer that moved by fewer pixels keeps its picture."""
     under: tuple[str, ...] = ()
     """Layers that cover parts of it whatever the pose; those parts are not drawn."""
     margin: float = 40.0
