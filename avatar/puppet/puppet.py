@@ -9,6 +9,7 @@ the head, body. All later motions are smooth over the whole plane, so that parts
 drawing never part.
 """
 
+import bisect
 import cmath
 import math
 from collections.abc import Sequence
@@ -69,14 +70,19 @@ def _ramp(y: _Floats, start: float, stop: float) -> _Floats:
 
 def _at(keys: Keys, value: float) -> float:
     """Return the value of a broken line."""
-    return float(np.interp(value, [k for k, _ in keys], [v for _, v in keys]))
+    low, start = keys[0]
+    for high, stop in keys:
+        if value <= high:
+            return start + (stop - start) * (value - low) / (high - low) if value > low else start
+        low, start = high, stop
+    return start
 
 
 def _hats(keys: Sequence[float], value: float) -> _Floats:
     """Return the weights of the keys around `value`; they sum to 1."""
     weights = np.zeros(len(keys), np.float32)
-    i = int(np.clip(np.searchsorted(keys, value, "right") - 1, 0, len(keys) - 2))
-    t = float(np.clip((value - keys[i]) / (keys[i + 1] - keys[i]), 0, 1))
+    i = min(max(bisect.bisect_right(keys, value) - 1, 0), len(keys) - 2)
+    t = min(max((value - keys[i]) / (keys[i + 1] - keys[i]), 0.0), 1.0)
     weights[i], weights[i + 1] = 1 - t, t
     return weights
 
@@ -201,9 +207,9 @@ class _Cloud:
         p = self.rest.copy()
         for form, where in self._keyforms:
             weights = form.weights(values)
-            used = np.flatnonzero(weights)
+            used = weights.nonzero()[0]
             if len(used):
-                p[where] += np.tensordot(weights[used], form.deltas[used], 1)
+                p[where] += (weights[used] @ form.flat[used]).reshape(-1, 2)
         self._smile(p, values["ParamMouthForm"])
         # From here on a point is one complex number, x + iy: half the work, and turns multiply.
         z = p.view(np.complex64)[:, 0]
@@ -357,6 +363,7 @@ class _Keyform:
         for k, move in enumerate(moves):
             for index, way in move.items():
                 self.deltas[k, place[index]] = way
+        self.flat = self.deltas.reshape(len(names), -1)
 
     def weights(self, values: _Values) -> _Floats:
         """Return the weight of each drawing."""
