@@ -175,7 +175,8 @@ class Conversation:
     ) -> AsyncGenerator[Utterance, None]:
         stream = self._relay.reply(self._prompt(turn, code))
         self._stream = stream
-        vocative = Vocative(self.character.names(), prompt.viewer_name(turn.message.author))
+        viewer = prompt.viewer_name(turn.message.author)
+        vocative = Vocative(self.character.names(), viewer, code)
         async with aclosing(self._until_cancelled(turn, stream)) as deltas:
             async for delta in deltas:
                 turn.mark("first_token")

@@ -16,27 +16,32 @@ _BEFORE = re.compile(
     re.IGNORECASE,
 )
 """What stands before somebody who is addressed."""
-_AFTER = re.compile(r"(?:さん|ちゃん|くん|君|酱|先生|小姐)?\s*[,，、。.!！?？~～♪…]")
+_HONORIFIC = re.compile("さん|ちゃん|くん|君|酱|先生|小姐")
+_AFTER = re.compile(rf"(?:{_HONORIFIC.pattern})?\s*[,，、。.!！?？~～♪…]")
 """What stands behind; nothing else does, so that "Kohaku's tail" stays hers."""
 _LONGEST_AFTER = 6
+STRANGERS = {"en": "friend", "zh": "朋友", "ja": "みなさん"}
+"""How a viewer without a name is addressed, by language."""
 
 
 class Vocative:
     """Passes on the text of one reply, with the addressee put right."""
 
-    def __init__(self, own: Iterable[str], viewer: str) -> None:
+    def __init__(self, own: Iterable[str], viewer: str, language: str = "en") -> None:
         """Watch one reply.
 
         Args:
             own: names of the host.
-            viewer: name of who is answered; "" leaves the text as it is.
+            viewer: name of who is answered; "" when it has none.
+            language: of the reply, ISO 639-1.
         """
-        names = sorted({n for n in own if n}, key=len, reverse=True) if viewer else []
+        names = sorted({n for n in own if n}, key=len, reverse=True)
         if viewer.lower() in {n.lower() for n in names}:
             names = []
         self._names = [n.lower() for n in names]
         self._pattern = re.compile("|".join(map(re.escape, names)), re.IGNORECASE)
         self._viewer = viewer
+        self._stranger = STRANGERS.get(language, STRANGERS["en"])
         self._passed = ""
         self._held = ""
 
@@ -61,7 +66,10 @@ class Vocative:
             out += self._note(before)
             end = _AFTER.match(behind) or (ended and not behind.strip())
             addressed = bool(end) and bool(_BEFORE.search(self._passed))
-            out += self._note(self._viewer if addressed else found[0])
+            if addressed and not self._viewer:
+                honorific = _HONORIFIC.match(behind)
+                behind = behind[honorific.end() :] if honorific else behind
+            out += self._note((self._viewer or self._stranger) if addressed else found[0])
             text = behind
         if not ended:
             keep = self._partial(text)

@@ -183,6 +183,23 @@ class Feed(MediaStreamTrack):  # type: ignore[misc]
         self._news.set()
 
 
+def without_names(sdp: str) -> str:
+    """Return an offer without candidates under mDNS names ("....local").
+
+    Where there is no multicast each takes a second to fail, and Firefox, which offers eight, gives
+    up before the last. The browser's own checks reach us and show where it is.
+    """
+    named = (line for line in sdp.splitlines() if line.startswith("a=candidate"))
+    if not any(".local " in line for line in named):
+        return sdp
+    return "".join(
+        line
+        for line in sdp.splitlines(keepends=True)
+        if not (line.startswith("a=candidate") and ".local " in line)
+        and not line.startswith("a=end-of-candidates")
+    )
+
+
 class Viewer:
     """One browser that watches."""
 
@@ -215,7 +232,8 @@ class Viewer:
             # Without it the next regular complete picture mends the viewer's.
             sender._send_keyframe = self.picture.ask_key
         try:
-            await connection.setRemoteDescription(RTCSessionDescription(sdp, kind))
+            offer = RTCSessionDescription(without_names(sdp), kind)
+            await connection.setRemoteDescription(offer)
             await connection.setLocalDescription(await connection.createAnswer())
         except (ValueError, IndexError, KeyError, AttributeError) as error:
             raise EngineError(f"webrtc: the viewer's offer cannot be read ({error})") from error

@@ -7,8 +7,8 @@ from dialogue.vocative import Vocative
 OWN = ("Kohaku", "琥珀", "コハク")
 
 
-def through(text: str, viewer: str = "Mika", size: int = 1) -> str:
-    vocative = Vocative(OWN, viewer)
+def through(text: str, viewer: str = "Mika", size: int = 1, language: str = "en") -> str:
+    vocative = Vocative(OWN, viewer, language)
     return (
         "".join(vocative.push(text[i : i + size]) for i in range(0, len(text), size))
         + vocative.finish()
@@ -51,8 +51,18 @@ def test_she_may_speak_of_herself(text: str, size: int) -> None:
     assert through(text, size=size) == text
 
 
-def test_nobody_to_address() -> None:
-    assert through("Hi Kohaku!", viewer="") == "Hi Kohaku!"
+@pytest.mark.parametrize("size", [1, 3, 200])
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("Hello Kohaku! I'm Kohaku.", "en", "Hello friend! I'm Kohaku."),
+        ("你好，琥珀！", "zh", "你好，朋友！"),
+        ("こんばんは、コハクちゃん！", "ja", "こんばんは、みなさん！"),
+        ("Hallo, Kohaku!", "de", "Hallo, friend!"),
+    ],
+)
+def test_a_viewer_without_a_name(text: str, language: str, expected: str, size: int) -> None:
+    assert through(text, viewer="", size=size, language=language) == expected
 
 
 def test_a_viewer_of_the_same_name() -> None:

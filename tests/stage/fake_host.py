@@ -158,6 +158,8 @@ class FakeHost:
     async def _offer(self, offer: wire.Offer) -> wire.Answer:
         from aiortc import RTCPeerConnection, RTCSessionDescription
 
+        from render.sinks.rtc import without_names
+
         self.offers.append(offer)
         if not self.on_air:
             raise TimeoutError
@@ -166,14 +168,7 @@ class FakeHost:
         audio, video = _tracks(self)
         peer.addTrack(audio)
         peer.addTrack(video)
-        # Candidates under mDNS names take a second each to fail where there is no multicast, and
-        # aioice keeps their lookup on the first loop of the thread; the page's own checks find us.
-        sdp = "".join(
-            line
-            for line in offer.sdp.splitlines(keepends=True)
-            if not (line.startswith("a=candidate") and ".local " in line)
-            and not line.startswith("a=end-of-candidates")
-        )
+        sdp = without_names(offer.sdp)
         await peer.setRemoteDescription(RTCSessionDescription(sdp, offer.kind))
         await peer.setLocalDescription(await peer.createAnswer())
         done = peer.localDescription

@@ -19,7 +19,7 @@ from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S
 from render.clock import MonotonicClock
 from render.frames import VideoFrame
 from render.pacing import Pacer
-from render.sinks.rtc import BLOCK, Feed, PictureEncoder, SoundEncoder
+from render.sinks.rtc import BLOCK, Feed, PictureEncoder, SoundEncoder, without_names
 from render.sinks.webrtc import WebRTCSink
 
 WIDTH, HEIGHT, FPS = 320, 180, 30
@@ -353,3 +353,11 @@ def test_sound_packets_are_20_ms_long_and_allow_for_the_look_ahead() -> None:
         at += n
     assert set(np.diff([p.pts for p in packets]).tolist()) == {BLOCK}
     assert 5000 - packets[0].pts == 312  # 6.5 ms: libopus's look-ahead at 48 kHz
+
+
+def test_candidates_that_would_have_to_be_looked_up_are_left_out() -> None:
+    head, end = "v=0\r\na=ice-ufrag:x\r\n", "a=end-of-candidates\r\n"
+    named = "a=candidate:0 1 UDP 2122187007 24360473-ac08.local 49440 typ host\r\n"
+    plain = "a=candidate:1 1 UDP 2122252543 192.0.2.7 34819 typ host\r\n"
+    assert without_names(head + named + plain + end) == head + plain
+    assert without_names(head + plain + end) == head + plain + end
