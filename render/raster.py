@@ -345,7 +345,15 @@ def _line(line, row, count, real, whole, seen, texels, at, stride, fade):  # typ
         )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _kept(function: Any) -> Any:
+    """Compile `function`, and keep the result on disk where there is a place for it."""
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # a read-only system: compiled anew at each start
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+@_kept
 def paint(out, floor, mesh, order, fades, layout, sizes, kinds, seen, texels):  # type: ignore[no-untyped-def]
     """Paint layers over `out`.
 
