@@ -133,6 +133,17 @@ class PuppetRenderer:
         bottom = min(self._size[1], round(y + half * 1.3))
         return left, top, right - left, bottom - top
 
+    def head_box(self) -> tuple[int, int, int, int]:
+        """Return x, y, width, height of the skull's surroundings at rest, in pixels."""
+        head = self._puppet.spec.head
+        x = (head.centre[0] - self._offset[0]) * self._scale
+        y = (head.centre[1] - self._offset[1]) * self._scale
+        half = [radius * 1.3 * self._scale for radius in head.radii]
+        left, top = max(0, round(x - half[0])), max(0, round(y - half[1]))
+        right = min(self._size[0], round(x + half[0]))
+        bottom = min(self._size[1], round(y + half[1]))
+        return left, top, right - left, bottom - top
+
     def pose(self, values: Mapping[str, float], pts: int = 0) -> Pose:
         """Return a pose with `values` by parameter id, everything else at rest.
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "live": "run a show: the host on the stage page, answering chat",
     "say": "render one line to a film, offline and faster than real time",
     "hear": "print what the speech recogniser hears in a sound file",
+    "check": "look a character over: every fault with file, line and remedy",
     "models": "list, fetch, verify and remove models",
     "engines": "list the engines: which are ready, and why the others are not",
     "doctor": "check this machine: models, engines, devices, each with the remedy",

@@ -12,7 +12,8 @@ drawing never part.
 import bisect
 import cmath
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -381,6 +382,8 @@ class Puppet:
 
     Args:
         folder: the character's folder, with `rig.toml` and the drawing it names.
+        faults: takes what does not fit, one by one, instead of the first being raised; a puppet
+            with faults is to be looked at, not to be moved.
 
     Raises:
         CharacterError: unreadable, or rig and drawing do not fit; file, line and remedy.
@@ -389,13 +392,17 @@ class Puppet:
     table: ParameterTable
     """The parameters of its poses."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, faults: list[CharacterError] | None = None) -> None:
+        self._faults = faults
         self.file = RigFile(folder / "rig.toml")
         self.spec = self.file.spec
         self.drawing: Drawing = read_svg(folder / self.spec.art)
         self.table = self._table()
         self.layers = self._layers()
-        self.keyforms = [_Keyform(self, i) for i in range(len(self.spec.keyform))]
+        self.keyforms: list[_Keyform] = []
+        for i in range(len(self.spec.keyform)):
+            with self._judged():
+                self.keyforms.append(_Keyform(self, i))
         self._check()
         self._cloud = _Cloud(self, exact=False)
         self._every: _Cloud | None = None
@@ -473,10 +480,19 @@ class Puppet:
             highs.append(high)
         return np.min(lows, 0) - 6, np.max(highs, 0) + 6
 
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Raise what is wrong inside, or keep it where faults are collected."""
+        try:
+            yield
+        except CharacterError as fault:
+            if self._faults is None:
+                raise
+            self._faults.append(fault)
+
     def _check(self) -> None:
-        layers = {layer.spec.name for layer in self.layers}
-        self.group(self.spec.mouth.group, "mouth", 0)
-        warped = {layer.spec.name for layer in self.layers if not layer.spec.live}
+        with self._judged():
+            self.group(self.spec.mouth.group, "mouth", 0)
         tables: tuple[tuple[str, tuple[SlideSpec | TurnSpec | FadeSpec, ...]], ...] = (
             ("slide", self.spec.slide),
             ("turn", self.spec.turn),
@@ -484,31 +500,38 @@ class Puppet:
         )
         for table, entries in tables:
             for i, entry in enumerate(entries):
-                self.check_parameter(entry.parameter, table, i)
-                for name in entry.groups:
-                    shapes = self.group(name, table, i)
-                    whole = name in layers
-                    if not whole and any(s.groups[0] in warped for s in shapes):
-                        raise self.file.fault(
-                            table, i,
-                            f"{name!r} lies inside a warped layer, {shapes[0].groups[0]!r}",
-                            "make it a layer of its own, or that layer live",
-                        )  # fmt: skip
+                with self._judged():
+                    self._check_entry(table, i, entry)
+        layers = {layer.spec.name for layer in self.layers}
+        warped = {layer.spec.name for layer in self.layers if not layer.spec.live}
         for i, layer in enumerate(self.spec.layer):
             for name in layer.under:
-                if name not in warped:
-                    raise self.file.fault(
-                        "layer", i, f"{name!r} cannot cover it: no warped layer", "correct under"
-                    )
+                with self._judged():
+                    if name not in warped:
+                        raise self.file.fault(
+                            "layer", i, f"{name!r} cannot cover it: no warped layer",
+                            "correct under",
+                        )  # fmt: skip
         for i, spring in enumerate(self.spec.spring):
             for name in spring.layers:
-                if name not in layers:
-                    raise self.file.fault(
-                        "spring",
-                        i,
-                        f"{spring.name}: no layer is called {name!r}",
-                        "name a [[layer]]",
-                    )
+                with self._judged():
+                    if name not in layers:
+                        raise self.file.fault(
+                            "spring", i, f"{spring.name}: no layer is called {name!r}",
+                            "name a [[layer]]",
+                        )  # fmt: skip
+
+    def _check_entry(self, table: str, i: int, entry: SlideSpec | TurnSpec | FadeSpec) -> None:
+        layers = {layer.spec.name: layer.spec.live for layer in self.layers}
+        self.check_parameter(entry.parameter, table, i)
+        for name in entry.groups:
+            shapes = self.group(name, table, i)
+            if name not in layers and any(not layers.get(s.groups[0], True) for s in shapes):
+                raise self.file.fault(
+                    table, i,
+                    f"{name!r} lies inside a warped layer, {shapes[0].groups[0]!r}",
+                    "make it a layer of its own, or that layer live",
+                )  # fmt: skip
 
     def group(self, name: str, table: str, number: int) -> tuple[Shape, ...]:
         """Return the shapes of group `name`, which the `number`-th `[[table]]` asks for.

@@ -1,0 +1,205 @@
+"""What is seen of a character: mouths told apart, lids that shut, heads without holes."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from avatar.pose import VISEMES, Pose
+from avatar.puppet.puppet import Puppet
+from dialogue.ticks import TICKS_PER_S
+from render.frames import Pixels
+from render.puppet import PuppetRenderer
+from stage.checks.finding import Finding
+
+SIZE = (1280, 720)
+CHANGED = 40
+"""A pixel that changes by fewer levels than this in every colour has not changed."""
+LEAST = {"aa": 12.0, "E": 8.0, "oh": 8.0}
+"""Share of the mouth's box, in percent, that must change from the mouth at rest."""
+LEAST_OTHER = 4.0
+APART = 2.0
+"""Share of the box by which any two mouths must differ."""
+OPEN_AT_PP = 6.0
+"""Opening at p, b, m in percent of the one at aa: more, and the lips do not meet."""
+SHINES_THROUGH = 4.0
+"""Share of an open eye's moving pixels that may still move when the lid is shut, in percent."""
+HOLE_PX = (40, 900)
+"""Size of what counts as a hole in the head; larger gaps are gaps between locks."""
+_SKULL = 0.68  # the skull in the head's box, which is 1.3 times as wide: (1.07 / 1.3) squared
+_TURNS = [(x, y) for x in (-30.0, 0.0, 30.0) for y in (-30.0, 0.0, 30.0) if x or y]
+
+
+def look_at_pictures(folder: Path) -> list[Finding]:
+    """Return what is wrong with the pictures of the character in `folder`, whose rig is sound."""
+    width, height = SIZE
+    look = _Look(PuppetRenderer(folder, width=width, height=height, scene="transparent"))
+    puppet = Puppet(folder)
+    rig = puppet.file
+    mouth = rig.line(r"\[mouth\]")
+    return [
+        *(Finding(*each) for each in _mouths(look, puppet, rig.file, mouth)),
+        *_lids(look, puppet),
+        *_holes(look, puppet),
+    ]
+
+
+class _Look:
+    """Draws poses one after the other, so far apart that springs settle."""
+
+    def __init__(self, renderer: PuppetRenderer) -> None:
+        self.renderer = renderer
+        self._pts = 0
+
+    def at(self, **values: float) -> npt.NDArray[np.int16]:
+        """Return the picture, shape (height, width, 4)."""
+        self._pts += 10 * TICKS_PER_S
+        out: Pixels = np.zeros((SIZE[1], SIZE[0], 4), np.uint8)
+        self.renderer.draw(self.renderer.pose(values, pts=self._pts), out)
+        return out.astype(np.int16)
+
+
+def _changed(a: npt.NDArray[np.int16], b: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
+    return np.asarray(np.abs(a - b).max(2) > CHANGED)
+
+
+def _mouths(
+    look: _Look, puppet: Puppet, file: Path, line: int | None
+) -> list[tuple[str, Path, int | None, str, str]]:
+    found = []
+    x, y, wide, high = look.renderer.mouth_box()
+    pictures = {
+        name: look.at(**({} if name == "sil" else {f"Viseme_{name}": 1.0}))[
+            y : y + high, x : x + wide
+        ]
+        for name in VISEMES
+    }
+
+    def differ(a: str, b: str) -> float:
+        return 100.0 * float(_changed(pictures[a], pictures[b]).mean())
+
+    for name in VISEMES[2:]:
+        least = LEAST.get(name, LEAST_OTHER)
+        if (share := differ(name, "sil")) < least:
+            found.append((
+                "warning", file, line,
+                f"the mouth of {name} moves {share:.1f} % of its box, fewer than {least:.0f} %",
+                "draw it bolder: it must be read at the size of a phone",
+            ))  # fmt: skip
+    for i, a in enumerate(VISEMES):
+        for b in VISEMES[:i]:
+            if b != "sil" and (share := differ(a, b)) < APART:
+                found.append((
+                    "warning", file, line,
+                    f"the mouths of {b} and {a} differ in {share:.1f} % of their box only",
+                    "make one wider, rounder or show more of teeth or tongue",
+                ))  # fmt: skip
+    areas = _openings(puppet)
+    share = 100 * areas["PP"] / max(areas["aa"], 1.0) if areas else 0.0
+    if share > OPEN_AT_PP:
+        found.append((
+            "error", file, line, f"the lips do not meet at p, b, m: {share:.0f} % as open as aa",
+            "draw Viseme_PP with the edges of the cavity on each other",
+        ))  # fmt: skip
+    return found
+
+
+def _openings(puppet: Puppet) -> dict[str, float]:
+    """Return the area inside the mouth's clip path at PP and aa; empty where it has none."""
+    shapes = puppet.drawing.group(puppet.spec.mouth.group)
+    names = [name for shape in shapes for name in shape.clips if not shape.hidden]
+    if not names:
+        return {}
+    outline = puppet.drawing.clips[names[0]][0]
+    areas = {}
+    for step, name in enumerate(("PP", "aa"), 1):
+        values = puppet.table.default.copy()
+        values[puppet.table.index["Viseme_sil"]] = 0.0
+        values[puppet.table.index[f"Viseme_{name}"]] = 1.0
+        puppet.move(Pose(step * 10 * TICKS_PER_S, values))
+        edge = puppet.points[outline.start : outline.stop].astype(np.float32)
+        areas[name] = float(cv2.contourArea(edge.reshape(-1, 1, 2)))
+    return areas
+
+
+def _lids(look: _Look, puppet: Puppet) -> list[Finding]:
+    found = []
+
+    def moving(**lids: float) -> int:
+        pictures = [look.at(ParamEyeBallX=x, **lids) for x in (-1.0, 1.0)]
+        return int(_changed(*pictures).sum())
+
+    opened = moving()
+    rig = puppet.file
+    if opened < 60:
+        return [
+            Finding(
+                "warning", rig.file, rig.table_line("slide", 0),
+                f"a glance from side to side changes {opened} pixels of 720p only",
+                "let iris and pupil slide further by ParamEyeBallX, and clip them by the white",
+            )
+        ]  # fmt: skip
+    for smile in (0.0, 1.0):
+        shut = moving(
+            ParamEyeLOpen=0.0, ParamEyeROpen=0.0, ParamEyeLSmile=smile, ParamEyeRSmile=smile
+        )
+        if 100 * shut > SHINES_THROUGH * opened:
+            found.append(
+                Finding(
+                    "warning", rig.file, _lid_line(puppet),
+                    f"the iris shows through the shut lid ({shut} pixels"
+                    f"{', smiling' if smile else ''})",
+                    "draw the white of the shut eye as a line: it clips what is inside",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _lid_line(puppet: Puppet) -> int | None:
+    for i, form in enumerate(puppet.spec.keyform):
+        if any(name.startswith("ParamEye") for name, _ in form.axes):
+            return puppet.file.table_line("keyform", i)
+    return None
+
+
+def _holes(look: _Look, puppet: Puppet) -> list[Finding]:
+    """Find gaps that open inside the head when it turns."""
+    x, y, wide, high = look.renderer.head_box()
+    rest = _gaps(look.at()[y : y + high, x : x + wide, 3])
+    worst: tuple[int, str] = (0, "")
+    for turn, nod in _TURNS:
+        alpha = look.at(ParamAngleX=turn, ParamAngleY=nod)[y : y + high, x : x + wide, 3]
+        for area, (left, top) in _gaps(alpha):
+            old = any(abs(left - u) + abs(top - v) < 40 for _, (u, v) in rest)
+            # Gaps beside the head, between locks or ribbons, are meant.
+            inside = (2 * left / wide - 1) ** 2 + (2 * top / high - 1) ** 2 < _SKULL
+            if inside and not old and area > worst[0]:
+                worst = (
+                    area,
+                    f"at ParamAngleX {turn:.0f}, ParamAngleY {nod:.0f} a hole of {area} pixels "
+                    f"opens in the head, {left + x} right and {top + y} down in a 720p picture",
+                )
+    if not worst[0]:
+        return []
+    line = puppet.file.line(r"\[head\]")
+    return [
+        Finding(
+            "warning", puppet.file.file, line, worst[1],
+            "draw the layer behind it further, or bring the depths of the two layers closer",
+        )
+    ]  # fmt: skip
+
+
+def _gaps(alpha: npt.NDArray[np.int16]) -> list[tuple[int, tuple[int, int]]]:
+    """Return the area and place of the small transparent spots that are closed in."""
+    clear = (alpha < 215).astype(np.uint8)
+    count, _, stats, centres = cv2.connectedComponentsWithStats(clear, connectivity=4)
+    height, width = clear.shape
+    found = []
+    for i in range(1, count):
+        left, top, wide, high, area = (int(n) for n in stats[i])
+        edge = left == 0 or top == 0 or left + wide == width or top + high == height
+        if not edge and HOLE_PX[0] <= area <= HOLE_PX[1]:
+            found.append((area, (int(centres[i][0]), int(centres[i][1]))))
+    return found

@@ -1,0 +1,39 @@
+"""The scenes of a character: each can be drawn, and the default one is there."""
+
+from pathlib import Path
+
+from avatar.rig import CharacterError
+from render.scene import Scene
+from stage.checks.finding import Finding, from_error
+
+BUILT_IN = ("transparent", "chroma")
+
+
+def look_at_scenes(folder: Path, default: str) -> list[Finding]:
+    """Return what is wrong with the scenes in `folder`; `default` is the one shown first."""
+    found = []
+    names = sorted(path.stem for path in (folder / "scenes").glob("*.svg"))
+    if default.partition("@")[0] not in (*names, *BUILT_IN):
+        known = ", ".join((*names, *BUILT_IN))
+        found.append(
+            Finding(
+                "error", folder / "character.toml", None,
+                f"there is no scene {default!r}" if default else "no scene is named",
+                f"write scene = ...; known: {known}",
+            )
+        )  # fmt: skip
+    if not names:
+        found.append(
+            Finding(
+                "note", folder / "scenes", None, "no scene of their own",
+                "draw one: an SVG with the groups depth_0 (far) to depth_4 (near)",
+            )
+        )  # fmt: skip
+    for name in (*names, default if "@" in default else ""):
+        if not name:
+            continue
+        try:
+            Scene(folder, name, 320, 180)
+        except CharacterError as error:
+            found.append(from_error(error))
+    return found
