@@ -97,6 +97,8 @@ class LlamaModel:
         parameters.n_ctx = context * slots
         parameters.n_parallel = slots
         parameters.n_gpu_layers = gpu_layers
+        # Scratch memory grows with the largest piece read at once: 50 MB less, prompts 5 % slower.
+        parameters.n_ubatch = 128
         parameters.verbosity = -1
         # The weights as they are in the file: half the memory and loading time of a copy arranged
         # for wider processors, and prompts are read a fifth faster (AVX2; measured).
@@ -116,9 +118,6 @@ class LlamaModel:
         parameters.ui = False
         parameters.n_threads_http = 2
         parameters.endpoint_slots = True
-        # Prefixes are looked after here; the server's own copies would only grow.
-        parameters.cache_ram_mib = 0
-        parameters.cache_idle_slots = False
         if self._cache is not None:
             try:
                 self._cache.mkdir(parents=True, exist_ok=True)
