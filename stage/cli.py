@@ -11,6 +11,7 @@ COMMANDS = {
     "say": "render one line to a film, offline and faster than real time",
     "hear": "print what the speech recogniser hears in a sound file",
     "check": "look a character over: every fault with file, line and remedy",
+    "sheets": "draw a host's faces, mouths and gestures, and film a minute of them",
     "models": "list, fetch, verify and remove models",
     "engines": "list the engines: which are ready, and why the others are not",
     "doctor": "check this machine: models, engines, devices, each with the remedy",

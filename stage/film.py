@@ -7,14 +7,14 @@ thread synthesises (at most 4 s of sound ahead), the file sink's thread encodes.
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dialogue.messages import Utterance
 from dialogue.plugins import EngineError
-from dialogue.ticks import TICKS_PER_S, Ticks, to_s
+from dialogue.ticks import TICKS_PER_S, Ticks, from_s, to_s
 from render.air import Air
 from stage import wire
 from stage.body import Body, make_body, make_sink
@@ -55,6 +55,7 @@ def shoot(
     utterances: Iterable[Utterance],
     path: Path,
     *,
+    rests: Mapping[int, float] | None = None,
     options: dict[str, Any] | None = None,
     progress: Callable[[float, float], None] = lambda done_s, known_s: None,
 ) -> Report:
@@ -65,6 +66,8 @@ def shoot(
         speaker: the warmed voices.
         utterances: what to say; all of one turn.
         path: the film; `.mp4`.
+        rests: utterance index to seconds that the host is silent before it (the first rest may
+            stand before index 0; one after the last index is a longer end).
         options: more keywords of the file sink.
         progress: called with the seconds filmed and the seconds known so far.
 
@@ -92,7 +95,7 @@ def shoot(
     begun = time.perf_counter()
     producer.start()
     try:
-        _roll(body, pieces, spans, show, report, progress, begun)
+        _roll(body, pieces, spans, show, report, progress, begun, rests or {})
     finally:
         stop.set()
         air.close()
@@ -148,20 +151,37 @@ def _roll(
     report: Report,
     progress: Callable[[float, float], None],
     begun: float,
+    rests: Mapping[int, float],
 ) -> None:
     pts: Ticks = 0
     lead = round(LEAD_S * show.video.fps) * body.frame_ticks
     known: Ticks = 0
     tail_end: Ticks | None = None
     done = False
+    held: wire.Say | None = None  # the next utterance's first sound, while the host rests
+    resume: Ticks | None = None
     body.start_at(0)
     while tail_end is None or pts < tail_end:
         # Picture needs the sound of its own instant: fetch while little of it is left, so that
         # the film never has a gap that a slow voice would have caused live.
         while not done and pts >= lead and body.playout.ahead() < AHEAD:
-            if body.playout.ahead() > body.frame_ticks * 12 and pieces.empty():
+            packet: wire.Say | BaseException | None
+            if held is not None:
+                if resume is None and body.idle:
+                    resume = pts + from_s(rests[held.utterance])
+                if resume is None or pts < resume:
+                    break
+                packet = held
+                held = resume = None
+            elif body.playout.ahead() > body.frame_ticks * 12 and pieces.empty():
                 break
-            packet = pieces.get()
+            else:
+                packet = pieces.get()
+                if isinstance(packet, wire.Say) and packet.utterance not in spans:
+                    if rests.get(packet.utterance):
+                        held = packet
+                        spans[packet.utterance] = _about(packet)
+                        continue
             if isinstance(packet, BaseException):
                 raise packet
             if packet is None:
@@ -169,11 +189,7 @@ def _roll(
                 break
             if not report.first_sound_s and packet.samples:
                 report.first_sound_s = time.perf_counter() - begun
-            about = spans.setdefault(
-                packet.utterance,
-                {"text": packet.text, "language": packet.language, "phonemes": [], "words": [],
-                 "origin": 0, "length": 0},
-            )  # fmt: skip
+            about = spans.setdefault(packet.utterance, _about(packet))
             about["phonemes"].extend(packet.phonemes)
             about["words"].extend(packet.words)
             about["length"] += len(packet.samples) // 4
@@ -183,9 +199,17 @@ def _roll(
         pts += body.frame_ticks
         report.frames += 1
         if done and body.idle and tail_end is None:
-            tail_end = pts + round(TAIL_S * show.video.fps) * body.frame_ticks
+            tail_s = rests.get(max(spans, default=0) + 1, TAIL_S)
+            tail_end = pts + round(tail_s * show.video.fps) * body.frame_ticks
         progress(to_s(pts), to_s(lead + known) + TAIL_S)
     report.film_s = to_s(pts)
+
+
+def _about(packet: wire.Say) -> dict[str, Any]:
+    return {
+        "text": packet.text, "language": packet.language, "phonemes": [], "words": [],
+        "origin": 0, "length": 0,
+    }  # fmt: skip
 
 
 def _describe(about: dict[str, Any], body: Body) -> dict[str, Any]:
