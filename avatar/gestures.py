@@ -8,7 +8,7 @@ from avatar.motions import Gesture
 from avatar.pose import ParameterTable
 from dialogue.ticks import Ticks, from_ms
 
-RELEASE: Ticks = from_ms(300)
+RELEASE: Ticks = from_ms(600)
 """An interrupted gesture is gone after this."""
 MOST = 6
 

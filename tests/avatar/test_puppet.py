@@ -32,7 +32,7 @@ def centre(puppet: Puppet, points: Points, group: str) -> Points:
 
 
 def test_the_drawing_at_rest_is_the_drawing(puppet: Puppet) -> None:
-    p = posed(puppet, {"ParamArmLA": 0.7})  # as it was drawn: the hand raised
+    p = posed(puppet, {"ParamArmLA": 0.9, "ParamArmRA": 0.9})  # as it was drawn: the hand raised
     shown = puppet.indices([s for s in puppet.drawing.shapes if not s.hidden])
     assert np.abs(p[shown] - puppet.drawing.points[shown]).max() < 0.01
 
@@ -58,7 +58,7 @@ def test_the_far_eye_narrows(puppet: Puppet) -> None:
 
 
 def test_signs_follow_the_table(puppet: Puppet) -> None:
-    rest = posed(puppet, {"ParamArmLA": 0.7})
+    rest = posed(puppet, {"ParamArmLA": 0.9, "ParamArmRA": 0.9})
     for parameter, value, group, axis, sign in (
         ("ParamAngleY", 30.0, "nose", 1, -1),
         ("ParamAngleZ", 20.0, "hair_cap", 0, 1),
@@ -71,7 +71,7 @@ def test_signs_follow_the_table(puppet: Puppet) -> None:
         ("ParamHandL", 1.0, "hand_l", 0, 1),
         ("ParamEarR", -1.0, "ear_r", 0, -1),
     ):
-        way = centre(puppet, posed(puppet, {"ParamArmLA": 0.7, parameter: value}, 10), group)
+        way = centre(puppet, posed(puppet, {"ParamArmLA": 0.9, parameter: value}, 10), group)
         way = way - centre(puppet, rest, group)
         assert sign * way[axis] > 1, parameter
 

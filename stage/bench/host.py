@@ -1,0 +1,222 @@
+"""The hosts' figures: what a picture costs, how far anything jumps, how mouths are told apart."""
+
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import numpy.typing as npt
+
+from avatar.motions import read_motions
+from avatar.performer import Performer
+from avatar.pose import VISEMES, ParameterTable, Pose
+from avatar.puppet.puppet import Puppet
+from dialogue.character import load_character
+from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks, from_s
+from render.frames import Pixels
+from render.puppet import PuppetRenderer
+from stage import folders
+from stage.bench.figures import Figure
+from voice.speech import PhonemeSpan, Samples
+
+FPS = 30
+FRAME = TICKS_PER_S // FPS
+FRAMES = 300
+"""Pictures that are timed at each size."""
+SIZES = ((1280, 720, 9.0), (1920, 1080, 18.0))
+"""Width, height and the median's target in milliseconds."""
+P95 = 1.5
+"""The 95th percentile may be so many times the median's target."""
+JUMP_MINUTES = 10
+JUMP_BOUND = 10.0
+"""Percent of the picture's height that anything but lids, irises and lips may move in a 30th of
+a second, where it is in the picture. A waving hand reaches about 3 m/s, and the picture shows about
+a metre: a tenth of it."""
+FASTEST = ("eye", "mouth", "brow")
+"""Live layers that begin so may be quicker: a lid shuts in three frames, lips close for a p."""
+
+
+def _figure(name: str, value: float | None, unit: str, target: str, how: str) -> Figure:
+    return Figure("host", name, value, unit, target, how)
+
+
+def _performer(folder: Path, seed: int) -> Performer:
+    return Performer(
+        ParameterTable(), seed=seed, motions=folder / "motions",
+        temperament=load_character(folder).temperament,
+    )  # fmt: skip
+
+
+def _sentence(seed: int) -> tuple[tuple[PhonemeSpan, ...], Samples]:
+    """Return six seconds of phonemes with sound as loud as they would be."""
+    draw = np.random.default_rng(seed)
+    spans, sound, at = [], [], 0
+    for i in range(70):
+        ipa = str(draw.choice(list("aeioupbmtdkgfszlnr")))
+        length = int(draw.integers(55, 120)) * TICKS_PER_MS
+        spans.append(PhonemeSpan(ipa, at, at + length, int(i % 6 == 2)))
+        level = 0.2 if ipa in "aeiou" else 0.04
+        sound.append(draw.normal(0, level, length).astype(np.float32))
+        at += length
+    return tuple(spans), np.concatenate(sound)
+
+
+class _Busy:
+    """A host who talks without end and is told something else to do all the time."""
+
+    def __init__(self, folder: Path, seed: int, every_s: tuple[float, float]) -> None:
+        self._performer = _performer(folder, seed)
+        motions = read_motions(folder / "motions", ParameterTable())
+        self._cues = [*motions.expressions, *motions.gestures]
+        self._random = Random(seed)
+        self._every_s = every_s
+        self._turn = 0
+        self._talk_at: Ticks = 0
+        self._cue_at: Ticks = from_s(0.5)
+
+    def pose(self, pts: Ticks) -> Pose:
+        """Return the pose at `pts`; ask in order of time."""
+        draw, told = self._random, self._performer
+        if pts >= self._talk_at:
+            self._turn += 1
+            spans, sound = _sentence(self._turn)
+            told.state("speaking", pts)
+            told.speech(self._turn, 0, pts, spans, sound, 0, complete=True)
+            self._talk_at = pts + spans[-1].stop + from_s(draw.uniform(0.2, 1.5))
+        if pts >= self._cue_at:
+            told.cue(draw.choice(self._cues), pts)
+            kind = draw.random()
+            if kind < 0.15:
+                told.cancel(pts)
+                self._talk_at = pts + from_s(draw.uniform(0.3, 1.5))
+            elif kind < 0.3:
+                told.attend(draw.choice(("camera", "chat", "aside", "away")), pts, 1.5)
+            elif kind < 0.4:
+                told.state(draw.choice(("idle", "listening", "thinking", "speaking")), pts)
+            self._cue_at = pts + from_s(draw.uniform(*self._every_s))
+        return told.pose(pts)
+
+
+def frames() -> list[Figure]:
+    """Time to draw a picture of each host in their scene, speaking and gesturing."""
+    figures = []
+    for name in folders.names():
+        folder = folders.character(name)
+        scene = load_character(folder).scene
+        for width, height, target in SIZES:
+            renderer = PuppetRenderer(folder, width=width, height=height, scene=scene)
+            busy = _Busy(folder, 3, (0.8, 2.0))
+            out: Pixels = np.zeros((height, width, 4), np.uint8)
+            took = []
+            for k in range(FRAMES):
+                pose = busy.pose(k * FRAME)
+                begun = time.perf_counter()
+                renderer.draw(pose, out)
+                took.append((time.perf_counter() - begun) * 1e3)
+            median, late = float(np.median(took)), float(np.percentile(took, 95))
+            how = f"{FRAMES} pictures, speaking and gesturing, scene {scene}, one thread"
+            label = f"drawing {name} at {height}p"
+            figures += [
+                _figure(f"{label}, median", median, "ms", f"<= {target:g}", how),
+                _figure(f"{label}, 95th percentile", late, "ms", f"<= {target * P95:g}", how),
+            ]
+    return figures
+
+
+def jumps() -> list[Figure]:
+    """The largest step of any control point in ten minutes of random cues and interruptions."""
+    figures = []
+    for name in folders.names():
+        folder = folders.character(name)
+        puppet = Puppet(folder)
+        middle, top, view = puppet.spec.frame.wide
+        low = np.array([middle - view * 8 / 9, top], np.float32)
+        high = np.array([middle + view * 8 / 9, top + view], np.float32)
+        quick = [
+            i
+            for layer in puppet.layers if layer.spec.live and layer.spec.name.startswith(FASTEST)
+            for i in puppet.indices(layer.shapes)
+        ]  # fmt: skip
+        slow = np.ones(len(puppet.points), bool)
+        slow[quick] = False
+        busy = _Busy(folder, 11, (0.3, 2.5))
+        worst, when = 0.0, 0
+        before: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
+        for k in range(JUMP_MINUTES * 60 * FPS):
+            puppet.move(busy.pose(k * FRAME))
+            now = puppet.mesh.copy(), puppet.points[slow]
+            if before is not None:
+                step = max(
+                    _step(a, b, low, high) for a, b in zip(now, before, strict=True) if len(a)
+                )
+                if step > worst:
+                    worst, when = step, k
+            before = now
+        figures.append(
+            _figure(
+                f"{name}: largest jump of a point between pictures",
+                100 * worst / view,
+                "% of height",
+                f"<= {JUMP_BOUND:g}",
+                f"{JUMP_MINUTES} min at {FPS} fps, a random cue every 0.3..2.5 s, a fifth of them "
+                f"with an interruption; lids and lips apart; worst at {when / FPS:.1f} s",
+            )
+        )  # fmt: skip
+    return figures
+
+
+def _step(
+    now: npt.NDArray[np.float32],
+    before: npt.NDArray[np.float32],
+    low: npt.NDArray[np.float32],
+    high: npt.NDArray[np.float32],
+) -> float:
+    """Return the largest step of a point that is between `low` and `high` in either picture."""
+    seen = ((now > low) & (now < high)).all(1) | ((before > low) & (before < high)).all(1)
+    return float((np.abs(now - before).max(1) * seen).max())
+
+
+@cache
+def _mouths(name: str) -> dict[str, npt.NDArray[np.int16]]:
+    """Return each viseme's mouth at a picture height of 360 pixels."""
+    folder = folders.character(name)
+    renderer = PuppetRenderer(folder, width=640, height=360, scene="chroma")
+    x, y, wide, high = renderer.mouth_box()
+    out: Pixels = np.zeros((360, 640, 4), np.uint8)
+    made = {}
+    for i, viseme in enumerate(VISEMES):
+        values = {} if viseme == "sil" else {f"Viseme_{viseme}": 1.0}
+        renderer.draw(renderer.pose(values, pts=i * 10 * TICKS_PER_S), out)
+        made[viseme] = out[y : y + high, x : x + wide, :3].astype(np.int16)
+    return made
+
+
+def mouths() -> list[Figure]:
+    """How far apart the 15 mouths are, from pixels, in a picture 360 pixels high."""
+    figures = []
+    for name in folders.names():
+        made = _mouths(name)
+        apart = sorted(
+            (100 * float((np.abs(made[a] - made[b]).max(2) > 40).mean()), a, b)
+            for i, a in enumerate(VISEMES) for b in VISEMES[:i]
+            if {a, b} != {"sil", "PP"}
+        )  # fmt: skip
+        least, a, b = apart[0]
+        figures.append(
+            _figure(
+                f"{name}: the two mouths most alike", least, "% of the box", ">= 2",
+                f"share of pixels that differ by more than 40 of 255 at 360p: {b} and {a}; "
+                f"median of all pairs {apart[len(apart) // 2][0]:.0f} %",
+            )
+        )  # fmt: skip
+    return figures
+
+
+PARTS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
+    "frames": ("what a picture of each host costs", frames),
+    "jumps": ("ten minutes of random cues: the largest jump", jumps),
+    "mouths": ("the 15 mouths told apart", mouths),
+}
+"""Part -> (description, measure)."""
