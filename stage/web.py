@@ -319,7 +319,7 @@ class Web:
         self._offers = Budget(OFFERS, LINES_S)
         self._runner: web.AppRunner | None = None
         self._files = _load(title, theme)
-        self._names = _own_names(settings.host)
+        self._names = own_names(settings.host)
 
     async def start(self) -> str:
         """Open the server and return its address.
@@ -327,8 +327,7 @@ class Web:
         Raises:
             ConfigError: no port is free, or the host is not an address of this machine.
         """
-        app = web.Application(middlewares=[self._guard], client_max_size=BODY_BYTES)
-        app.on_response_prepare.append(self._headers)
+        app = application(self._names)
         app.router.add_get("/", self._file)
         for path in (*_FILES, "/theme.css"):
             app.router.add_get(path, self._file)
@@ -392,46 +391,6 @@ class Web:
         print(f"web: {text}", file=sys.stderr, flush=True)
 
     # Requests -----------------------------------------------------------------------------------
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let in only requests for this machine by pages of this machine."""
-        host = _split(f"//{request.headers.get('Host', '')}")
-        if host is None or not _is_own(host[0], self._names):
-            return _refuse(
-                421,
-                f"this stage is not called {request.headers.get('Host', '')!r}; use its address",
-            )
-        origin = request.headers.get("Origin")
-        if origin is not None and not _same(origin, request.headers["Host"]):
-            return _refuse(403, "another web site may not use this stage")
-        if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and (
-            request.path != "/"
-        ):
-            return _refuse(403, "another web site may not use this stage")
-        try:
-            return await handler(request)
-        except web.HTTPRequestEntityTooLarge:
-            return _refuse(413, f"too large; at most {BODY_BYTES} bytes")
-        except web.HTTPException as error:
-            return _refuse(error.status, error.reason)
-
-    async def _headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        host = request.headers.get("Host", "")
-        sockets = f" ws://{host} wss://{host}" if _split(f"//{host}") else ""
-        response.headers.update(
-            {
-                "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
-                f"style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'{sockets}; "
-                "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
-                "require-trusted-types-for 'script'",
-                "X-Content-Type-Options": "nosniff",
-                "Referrer-Policy": "no-referrer",
-                "Cross-Origin-Opener-Policy": "same-origin",
-                "Cross-Origin-Resource-Policy": "same-origin",
-                "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-            }
-        )
 
     async def _file(self, request: web.Request) -> web.Response:
         body, kind, tag = self._files[request.path]
@@ -548,6 +507,59 @@ class Web:
         return True
 
 
+def application(names: frozenset[str]) -> web.Application:
+    """Return a server's application that only its own pages may talk to.
+
+    Args:
+        names: of this machine, as `own_names` returns them.
+    """
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let in only requests for this machine by pages of this machine."""
+        host = _split(f"//{request.headers.get('Host', '')}")
+        if host is None or not _is_own(host[0], names):
+            return _refuse(
+                421,
+                f"this stage is not called {request.headers.get('Host', '')!r}; use its address",
+            )
+        origin = request.headers.get("Origin")
+        if origin is not None and not _same(origin, request.headers["Host"]):
+            return _refuse(403, "another web site may not use this stage")
+        if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and (
+            request.path != "/"
+        ):
+            return _refuse(403, "another web site may not use this stage")
+        try:
+            return await handler(request)
+        except web.HTTPRequestEntityTooLarge:
+            return _refuse(413, f"too large; at most {BODY_BYTES} bytes")
+        except web.HTTPException as error:
+            return _refuse(error.status, error.reason)
+
+    app = web.Application(middlewares=[guard], client_max_size=BODY_BYTES)
+    app.on_response_prepare.append(_headers)
+    return app
+
+
+async def _headers(request: web.Request, response: web.StreamResponse) -> None:
+    host = request.headers.get("Host", "")
+    sockets = f" ws://{host} wss://{host}" if _split(f"//{host}") else ""
+    response.headers.update(
+        {
+            "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
+            f"style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'{sockets}; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+            "require-trusted-types-for 'script'",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+        }
+    )
+
+
 def clean(text: str) -> str:
     """Return `text` as one line: no control or direction-override characters, no double spaces."""
     kept = (c if unicodedata.category(c) not in ("Cc", "Cs", "Co", "Cn") else " " for c in text)
@@ -584,7 +596,8 @@ def theme_css(theme: Mapping[str, str]) -> str:
     return f":root {{\n{''.join(lines)}}}\n"
 
 
-def _own_names(host: str) -> frozenset[str]:
+def own_names(host: str) -> frozenset[str]:
+    """Return the names by which this machine may be called when it listens on `host`."""
     machine = socket.gethostname().lower()
     return frozenset({"localhost", host.lower(), machine, f"{machine}.local"} - {""})
 

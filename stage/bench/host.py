@@ -14,12 +14,12 @@ from avatar.performer import Performer
 from avatar.pose import VISEMES, ParameterTable, Pose
 from avatar.puppet.puppet import Puppet
 from dialogue.character import load_character
-from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks, from_s
+from dialogue.ticks import TICKS_PER_S, Ticks, from_s
 from render.frames import Pixels
 from render.puppet import PuppetRenderer
 from stage import folders
+from stage.babble import babble
 from stage.bench.figures import Figure
-from voice.speech import PhonemeSpan, Samples
 
 FPS = 30
 FRAME = TICKS_PER_S // FPS
@@ -49,20 +49,6 @@ def _performer(folder: Path, seed: int) -> Performer:
     )  # fmt: skip
 
 
-def _sentence(seed: int) -> tuple[tuple[PhonemeSpan, ...], Samples]:
-    """Return six seconds of phonemes with sound as loud as they would be."""
-    draw = np.random.default_rng(seed)
-    spans, sound, at = [], [], 0
-    for i in range(70):
-        ipa = str(draw.choice(list("aeioupbmtdkgfszlnr")))
-        length = int(draw.integers(55, 120)) * TICKS_PER_MS
-        spans.append(PhonemeSpan(ipa, at, at + length, int(i % 6 == 2)))
-        level = 0.2 if ipa in "aeiou" else 0.04
-        sound.append(draw.normal(0, level, length).astype(np.float32))
-        at += length
-    return tuple(spans), np.concatenate(sound)
-
-
 class _Busy:
     """A host who talks without end and is told something else to do all the time."""
 
@@ -81,7 +67,7 @@ class _Busy:
         draw, told = self._random, self._performer
         if pts >= self._talk_at:
             self._turn += 1
-            spans, sound = _sentence(self._turn)
+            spans, sound = babble(self._turn)
             told.state("speaking", pts)
             told.speech(self._turn, 0, pts, spans, sound, 0, complete=True)
             self._talk_at = pts + spans[-1].stop + from_s(draw.uniform(0.2, 1.5))
