@@ -10,6 +10,7 @@ COMMANDS = {
     "live": "run a show: the host on the stage page, answering chat",
     "say": "render one line to a film, offline and faster than real time",
     "hear": "print what the speech recogniser hears in a sound file",
+    "new": "make a character to start from",
     "preview": "open a page with a slider for each parameter, live as you draw",
     "check": "look a character over: every fault with file, line and remedy",
     "sheets": "draw a host's faces, mouths and gestures, and film a minute of them",

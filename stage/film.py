@@ -30,6 +30,9 @@ TAIL_S = 0.9
 AHEAD: Ticks = 4 * TICKS_PER_S
 """Sound synthesised before it is drawn."""
 
+# Nobody waits for each frame: a third more work for half the size.
+_FILM = {"crash_safe": False, "preset": "superfast"}
+
 
 @dataclass(slots=True)
 class Report:
@@ -85,7 +88,7 @@ def shoot(
     body = make_body(show, air, told)
     air.add(
         "film",
-        lambda: make_sink("file", {"path": str(path), "crash_safe": False, **(options or {})}),
+        lambda: make_sink("file", {**_FILM, "path": str(path), **(options or {})}),
     )
     pieces: queue.Queue[wire.Say | BaseException | None] = queue.Queue(64)
     stop = threading.Event()
