@@ -4,10 +4,12 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import skia
 
 from avatar.puppet.svg import CLOSE, CUBIC, LINE, MOVE, Drawing, Gradient, Points, Shape
+from avatar.rig import CharacterError
 from render.frames import Pixels
 
 _INFO = skia.ImageInfo.Make(1, 1, skia.kBGRA_8888_ColorType, skia.AlphaType.kPremul_AlphaType)
@@ -106,6 +108,45 @@ class _Stroke:
             self.paint.setAlphaf(self.strength)
 
 
+class _Picture:
+    """A bitmap that is moved, turned, stretched and skewed with its corners."""
+
+    def __init__(self, drawing: Drawing, shape: Shape) -> None:
+        self.clips = shape.clips
+        self.groups = shape.groups
+        packed = np.frombuffer(shape.picture, np.uint8)
+        read = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED) if len(packed) else None
+        if read is None:
+            raise CharacterError(
+                drawing.file, shape.line, f"picture {shape.label!r} is no PNG, JPEG or WebP",
+                "save it again",
+            )  # fmt: skip
+        if read.dtype != np.uint8:
+            read = (read / 257).astype(np.uint8)
+        if read.ndim == 2:
+            read = cv2.cvtColor(read, cv2.COLOR_GRAY2BGR)
+        if read.shape[2] == 3:
+            read = cv2.cvtColor(read, cv2.COLOR_BGR2BGRA)
+        self._pixels: Pixels = cv2.cvtColor(read, cv2.COLOR_RGBA2mRGBA)
+        self._picture = image(self._pixels).withDefaultMipmaps()
+        self._start = shape.start
+        self._strength = shape.paints[0].colour[3]
+        self._paint = skia.Paint(AntiAlias=True)
+
+    def draw(self, canvas: skia.Canvas, points: Points, strength: float) -> None:
+        origin, across, _, down = points[self._start : self._start + 4].astype(float)
+        height, width = self._pixels.shape[:2]
+        (a, b), (c, d) = (across - origin) / width, (down - origin) / height
+        matrix = skia.Matrix()
+        matrix.setAll(a, c, origin[0], b, d, origin[1], 0, 0, 1)
+        canvas.save()
+        canvas.concat(matrix)
+        self._paint.setAlphaf(self._strength * strength)
+        smooth = skia.SamplingOptions(skia.FilterMode.kLinear, skia.MipmapMode.kLinear)
+        canvas.drawImage(self._picture, 0, 0, smooth, self._paint)
+        canvas.restore()
+
+
 class _Stamp:
     """The picture of a group that is moved, turned and stretched, but not bent (an iris)."""
 
@@ -159,7 +200,7 @@ class Brush:
         stamps: Sequence[str] = (),
         scale: float = 1.0,
     ) -> None:
-        self._strokes: list[_Stroke | _Stamp] = []
+        self._strokes: list[_Stroke | _Stamp | _Picture] = []
         self._clips: dict[str, list[Outline]] = {}
         stamped: set[str] = set()
         for shape in shapes:
@@ -171,6 +212,8 @@ class Brush:
                     stamped.add(name)
                     members = [s for s in shapes if name in s.groups and not s.hidden]
                     self._strokes.append(_Stamp(drawing, members, name, scale))
+            elif shape.picture:
+                self._strokes.append(_Picture(drawing, shape))
             else:
                 outline = Outline(shape, drawing.points)
                 for i in range(len(shape.paints)):
@@ -237,8 +280,15 @@ def surface(pixels: Pixels, *, opaque: bool = False) -> skia.Surface:
     return skia.Surface.MakeRasterDirect(info, pixels, pixels.strides[0])
 
 
-def image(pixels: Pixels) -> skia.Image:
-    """Return an image that shows `pixels` (BGRA, premultiplied) as they are now and later."""
+def image(pixels: Pixels, *, opaque: bool = False) -> skia.Image:
+    """Return an image that shows `pixels` (BGRA, premultiplied) as they are now and later.
+
+    Args:
+        pixels: BGRA, premultiplied.
+        opaque: every pixel's alpha is 255: it is copied, not blended.
+    """
     height, width = pixels.shape[:2]
     info = _INFO.makeWH(width, height)
+    if opaque:
+        info = info.makeAlphaType(skia.AlphaType.kOpaque_AlphaType)
     return skia.Image.MakeFromRaster(skia.Pixmap(info, pixels, pixels.strides[0]))

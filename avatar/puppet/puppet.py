@@ -502,6 +502,12 @@ class Puppet:
             for i, entry in enumerate(entries):
                 with self._judged():
                     self._check_entry(table, i, entry)
+        for i, swap in enumerate(self.spec.swap):
+            for name, parameters in swap.groups.items():
+                with self._judged():
+                    self._check_shown(i, name)
+                    for parameter in parameters:
+                        self.check_parameter(parameter, "swap", i)
         layers = {layer.spec.name for layer in self.layers}
         warped = {layer.spec.name for layer in self.layers if not layer.spec.live}
         for i, layer in enumerate(self.spec.layer):
@@ -530,6 +536,20 @@ class Puppet:
                 raise self.file.fault(
                     table, i,
                     f"{name!r} lies inside a warped layer, {shapes[0].groups[0]!r}",
+                    "make it a layer of its own, or that layer live",
+                )  # fmt: skip
+
+    def _check_shown(self, i: int, name: str) -> None:
+        live = {layer.spec.name for layer in self.layers if layer.spec.live}
+        for shape in self.group(name, "swap", i):
+            if shape.hidden:
+                raise self.file.fault(
+                    "swap", i, f"{name!r} is hidden in the drawing (line {shape.line})",
+                    "display it: what is not chosen is hidden here",
+                )  # fmt: skip
+            if shape.groups[0] not in live and name != shape.groups[0]:
+                raise self.file.fault(
+                    "swap", i, f"{name!r} lies inside a warped layer, {shape.groups[0]!r}",
                     "make it a layer of its own, or that layer live",
                 )  # fmt: skip
 
@@ -587,11 +607,19 @@ class Puppet:
 
     def fades(self) -> dict[str, float]:
         """Return the opacity of groups that are not opaque under the last pose."""
-        return {
+        found = {
             name: _at(fade.keys, self._values[fade.parameter])
             for fade in self.spec.fade
             for name in fade.groups
         }
+        for swap in self.spec.swap:
+            sums = {
+                group: sum(self._values[parameter] for parameter in parameters)
+                for group, parameters in swap.groups.items()
+            }
+            shown = max(sums, key=sums.__getitem__)
+            found |= {group: float(group == shown) for group in sums}
+        return found
 
 
 def _drawing_fault(drawing: Drawing, shape: Shape, top: str) -> CharacterError:

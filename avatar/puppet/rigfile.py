@@ -154,6 +154,14 @@ class FadeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Parameter value to opacity 0..1."""
 
 
+class SwapSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of several drawings is shown: for pictures, which cannot be blended node by node."""
+
+    groups: dict[str, tuple[str, ...]]
+    """Group -> parameters whose values add up; the group with the most is shown, the first one
+    where none has any."""
+
+
 class SpringSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Something soft that hangs on and follows late."""
 
@@ -199,6 +207,7 @@ class RigSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     slide: tuple[SlideSpec, ...] = ()
     turn: tuple[TurnSpec, ...] = ()
     fade: tuple[FadeSpec, ...] = ()
+    swap: tuple[SwapSpec, ...] = ()
     spring: tuple[SpringSpec, ...] = ()
     rest: dict[str, float] = {}
     """Parameters whose rest differs from the standard one."""

@@ -2,11 +2,14 @@
 
 Understood: groups and layers, transforms, paths (all commands), basic shapes, fills and strokes,
 linear and radial gradients, clip paths (own outlines, or `<use>` of a path in the drawing, which
-then clips as it moves), opacity and `display:none`. Text, rasters, filters, masks and style
-sheets are refused with the line they stand on. A group's opacity is multiplied into its paths.
+then clips as it moves), pictures (PNG, JPEG or WebP files beside the drawing, or embedded), opacity
+and `display:none`. Text, filters, masks and style sheets are refused with the line they stand on. A
+group's opacity is multiplied into its paths.
 Source: SVG 1.1 (Second Edition), chapters 7, 8, 11, 13 and 14.
 """
 
+import base64
+import binascii
 import math
 import re
 import xml.parsers.expat
@@ -100,6 +103,9 @@ class Shape:
     """Ids of the groups around it, outermost first."""
     hidden: bool
     """Not displayed (a drawing to blend towards)."""
+    picture: bytes = b""
+    """A PNG, JPEG or WebP file instead of paints; its corners are the control points: top left, top
+    right, bottom right, bottom left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,6 +471,9 @@ class _Reader:
                 )  # fmt: skip
             self.children(node, inner)
             return
+        if node.tag == "image":
+            self.shapes.append(self.picture(node, style, inner))
+            return
         outline = self.outline(node, style)
         if outline.points:
             self.shapes.append(self.shape(node, outline, inner))
@@ -497,6 +506,40 @@ class _Reader:
                 out.close()
             return out
         self.fail(node, f"<{node.tag}> is not supported", "convert it to a path")
+
+    def picture(self, node: Node, style: Mapping[str, str], state: _State) -> Shape:
+        size = [_NUMBER.match(style.get(key, "")) for key in ("width", "height")]
+        if size[0] is None or size[1] is None:
+            self.fail(node, "a picture without width or height", "give it both")
+        box = {**style, "rx": "0", "ry": "0"}
+        outline = self.outline(Node("rect", node.attributes, node.line), box)
+        name = node.attributes.get("id", "")
+        start, stop = self.add(outline.points, state.matrix)
+        return Shape(
+            name, node.attributes.get("inkscape:label", name), node.line, start, stop,
+            bytes(outline.verbs), False, (Paint((0.0, 0.0, 0.0, state.opacity)),), state.clips,
+            state.groups, state.hidden, self.file_of(node),
+        )  # fmt: skip
+
+    def file_of(self, node: Node) -> bytes:
+        href = node.attributes.get("href", "")
+        head, comma, packed = href.partition(",")
+        if head.startswith("data:"):
+            try:
+                if not comma or not head.endswith(";base64"):
+                    raise ValueError
+                return base64.b64decode(re.sub(r"\s+", "", packed), validate=True)
+            except (ValueError, binascii.Error):
+                self.fail(node, "an embedded picture that is not base64", "embed it again")
+        path = (self.file.parent / href).resolve()
+        if not href or "://" in href or not path.is_relative_to(self.file.parent.resolve()):
+            self.fail(
+                node, f"picture {href[:60]!r} lies outside the character's folder", "copy it there"
+            )
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            self.fail(node, f"picture {href!r}: {error.strerror}", "save it there")
 
     def shape(self, node: Node, outline: _Outline, state: _State) -> Shape:
         style, m = state.style, state.matrix

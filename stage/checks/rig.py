@@ -41,6 +41,8 @@ def _without_art(puppet: Puppet) -> list[Finding]:
         nonlocal step
         step += 10 * TICKS_PER_S  # so far apart that the springs settle
         values = puppet.table.default.copy()
+        if name.startswith("Viseme_"):
+            values[puppet.table.index["Viseme_sil"]] = 1.0 - value
         values[puppet.table.index[name]] = value
         puppet.move(Pose(step, values))
         return puppet.points.copy(), puppet.mesh.copy(), puppet.fades()
@@ -52,6 +54,9 @@ def _without_art(puppet: Puppet) -> list[Finding]:
         moved = max(float(np.abs(a - b).max()) for a, b in zip(low[:2], high[:2], strict=True))
         if moved < STILL and low[2] == high[2]:
             still.append(parameter.id)
+    # A picture may stand in for several mouths, also the one at rest.
+    shown = {name for swap in puppet.spec.swap for names in swap.groups.values() for name in names}
+    still = [name for name in still if name not in shown]
     needed = {*NEEDED, *(p.id for p in STANDARD if p.id.startswith("Viseme_"))}
     file = puppet.file.file
     found = [
