@@ -72,7 +72,7 @@ def _expressions(folder: Path, motions: Motions) -> Pixels:
                 values[name] = values.get(name, 0.0) + offset
             cells.append((f"{expression.name}, {label}", eye.still(values)))
         rows.append(cells)
-    return _grid(rows, (236, 236))
+    return _grid(rows, (216, 216))
 
 
 def _visemes(folder: Path) -> Pixels:
@@ -100,7 +100,7 @@ def _gestures(folder: Path, motions: Motions) -> Pixels:
                 at_s = to_s(shown.pop(0) - _CUED)
                 cells.append((f"{gesture.name} {at_s:.2f} s", eye.picture()))
         rows.append(cells)
-    return _grid(rows, (206, 206))
+    return _grid(rows, (160, 160))
 
 
 class _Eye:

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         folder = folders.character(name)
         for sheet in sheets(folder):
             file = output / f"{folder.name}-{sheet.name}.jpg"
-            if not cv2.imwrite(str(file), sheet.pixels, [cv2.IMWRITE_JPEG_QUALITY, 88]):
+            if not cv2.imwrite(str(file), sheet.pixels, [cv2.IMWRITE_JPEG_QUALITY, 82]):
                 raise ConfigError(f"{file}: cannot write it; is the folder writable?")
             print(file)
         if arguments.film:
