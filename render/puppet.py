@@ -30,7 +30,7 @@ class PuppetRenderer:
         folder: the character's folder.
         width: of the picture in pixels.
         height: of the picture in pixels.
-        scene: name of a file in `scenes/` without suffix, "transparent" or "chroma".
+        scene: as for `Scene`.
         exact: draw every path of the puppet in every frame; slow, the measure of the fast way.
 
     Raises:
@@ -100,7 +100,16 @@ class PuppetRenderer:
         target = out if self._scene.opaque else self._own
         canvas = surface(target, opaque=self._scene.opaque).getCanvas()
         self._puppet.move(pose)
-        self._scene.behind(target, canvas, pose.pts)
+        lean = float(pose.values[self.table.index["ParamBodyAngleX"]])
+        self._scene.behind(target, canvas, pose.pts, lean)
+        if self._scene.host:
+            self._draw_host(target, canvas)
+        self._scene.before(canvas, pose.pts, lean)
+        if not self._scene.opaque:
+            cv2.cvtColor(self._own, cv2.COLOR_mRGBA2RGBA, out)
+
+    def _draw_host(self, target: Pixels, canvas: skia.Canvas) -> None:
+        width = self._size[0]
         fades = self._puppet.fades()
         points = self._puppet.exact() if self._exact else self._puppet.points
         if self._warp is not None:
@@ -118,9 +127,6 @@ class PuppetRenderer:
                 self._brushes[name].draw(canvas, points, fades)
             canvas.restore()
         canvas.restore()
-        self._scene.before(canvas)
-        if not self._scene.opaque:
-            cv2.cvtColor(self._own, cv2.COLOR_mRGBA2RGBA, out)
 
     def mouth_box(self) -> tuple[int, int, int, int]:
         """Return x, y, width, height of the mouth's surroundings at rest, in pixels."""
