@@ -100,7 +100,7 @@ def _gestures(folder: Path, motions: Motions) -> Pixels:
                 at_s = to_s(shown.pop(0) - _CUED)
                 cells.append((f"{gesture.name} {at_s:.2f} s", eye.picture()))
         rows.append(cells)
-    return _grid(rows, (160, 160))
+    return _grid(rows, (182, 140))
 
 
 class _Eye:
@@ -122,7 +122,8 @@ class _Eye:
             side = max(wide, high)
             x, y, wide, high = x + wide // 2 - side // 2, y + high // 2 - side // 2, side, side
         else:
-            x, y, wide, high = x + wide // 2 - height // 2, 0, height, height
+            span = round(height * 1.3)
+            x, y, wide, high = x + wide // 2 - span // 2, 0, span, height
         self._box = (max(0, x), max(0, y), wide, high)
         self._pts = 0
 
