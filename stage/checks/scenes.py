@@ -1,11 +1,13 @@
 """The scenes of a character: each can be drawn, and the default one is there."""
 
+import re
 from pathlib import Path
 
 from avatar.rig import CharacterError
 from render.scene import Scene
 from stage.checks.finding import Finding, from_error
 
+_LIGHT = re.compile(r'<g\b[^>]*\bid="light_([a-z0-9-]+)"')
 BUILT_IN = ("transparent", "chroma")
 
 
@@ -29,9 +31,12 @@ def look_at_scenes(folder: Path, default: str) -> list[Finding]:
                 "draw one: an SVG with the groups depth_0 (far) to depth_4 (near)",
             )
         )  # fmt: skip
-    for name in (*names, default if "@" in default else ""):
-        if not name:
-            continue
+    lit = [
+        f"{name}@{light}"
+        for name in names
+        for light in _LIGHT.findall((folder / "scenes" / f"{name}.svg").read_text("utf-8"))
+    ]
+    for name in dict.fromkeys((*names, *lit, *([default] if "@" in default else []))):
         try:
             Scene(folder, name, 320, 180)
         except CharacterError as error:
