@@ -43,8 +43,9 @@ _ABBREVIATIONS = {
     "km": "kilometers", "kg": "kilograms", "cm": "centimeters", "mm": "millimeters",
     "min": "minutes", "mph": "miles per hour", "kmh": "kilometers per hour", "ai": "A I",
     "llm": "L L M", "tts": "T T S", "tv": "T V", "pc": "P C", "fps": "F P S", "ok": "okay",
-    "youtube": "you tube", "kohaku": "ko hah koo", "sumire": "soo mee reh", "bunraku": "boon rah koo",
-    "vtuber": "vee tuber", "senpai": "sen pie", "sensei": "sen say", "kawaii": "ka why",
+    "youtube": "you tube", "kohaku": "ko hah koo", "sumire": "soo mee reh",
+    "bunraku": "boon rah koo", "vtuber": "vee tuber", "senpai": "sen pie", "sensei": "sen say",
+    "kawaii": "ka why",
     "arigato": "ah ree gah toe", "konnichiwa": "kohn nee chee wah", "konbanwa": "kohn bahn wah",
     "café": "cafe", "xoxo": "hugs and kisses",
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """Draws the golden frames anew: `python -m tests.render.regenerate_golden`. Look at them."""
 
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,8 @@ from dialogue.ticks import TICKS_PER_S
 from render.frames import Pixels
 from render.puppet import PuppetRenderer
 
-FOLDER = Path(__file__).parents[2] / "characters" / "kohaku"
+HOSTS = Path(__file__).parents[2] / "characters"
+FOLDER = HOSTS / "kohaku"
 GOLDEN = Path(__file__).parent / "golden"
 SIZE = (160, 90)
 POSES: dict[str, dict[str, float]] = {
@@ -23,14 +25,47 @@ POSES: dict[str, dict[str, float]] = {
     "tilted": {"ParamAngleZ": -18.0, "ParamAngleX": -15.0, "Viseme_ou": 1.0},
     "wave": {"ParamArmLA": 1.0, "ParamHandL": 0.8, "ParamBodyAngleZ": 6.0, "ParamShoulderY": 0.5},
 }  # fmt: skip
-"""Golden frame -> parameter values."""
+"""Golden frame of Kohaku -> parameter values."""
+OTHERS: dict[str, tuple[str, dict[str, dict[str, float]]]] = {
+    "sumire": (
+        "gallery",
+        {
+            "rest": {},
+            "bow": {"ParamAngleY": -22.0, "ParamBodyAngleY": -8.0, "ParamEyeLOpen": 0.0,
+                    "ParamEyeROpen": 0.0},
+            "shows": {"ParamArmLA": 1.0, "ParamHandL": 0.8, "ParamAngleX": 24.0, "Viseme_ih": 1.0},
+        },
+    ),
+    "pon": (
+        "tea_house",
+        {
+            "rest": {},
+            "laughs": {"ParamEyeLOpen": 0.0, "ParamEyeROpen": 0.0, "ParamEyeLSmile": 1.0,
+                       "ParamEyeRSmile": 1.0, "Viseme_aa": 1.0, "ParamAngleZ": -12.0},
+            "waves": {"ParamArmLA": 1.0, "ParamHandL": -0.6, "ParamAngleX": -26.0,
+                      "Viseme_oh": 1.0, "ParamEarL": -1.0},
+        },
+    ),
+}  # fmt: skip
+"""Host -> scene, and golden frame -> parameter values."""
+CASES: dict[str, tuple[str, str, dict[str, float]]] = {
+    **{name: ("kohaku", "night_room", values) for name, values in POSES.items()},
+    **{
+        f"{host}_{name}": (host, scene, values)
+        for host, (scene, poses) in OTHERS.items() for name, values in poses.items()
+    },
+}  # fmt: skip
+"""Golden frame -> host, scene, parameter values."""
 
 
-def frames() -> dict[str, Pixels]:
-    """Return the golden frames as drawn now, BGRA."""
-    renderer = PuppetRenderer(FOLDER, width=SIZE[0], height=SIZE[1], scene="night_room")
+@cache
+def frames(host: str) -> dict[str, Pixels]:
+    """Return the golden frames of `host` as drawn now, BGRA."""
+    own = {name: case for name, case in CASES.items() if case[0] == host}
+    scene = next(iter(own.values()))[1]
+    renderer = PuppetRenderer(HOSTS / host, width=SIZE[0], height=SIZE[1], scene=scene)
     drawn = {}
-    for i, (name, values) in enumerate(POSES.items()):
+    for i, (name, (_, _, values)) in enumerate(own.items()):
         out = np.zeros((SIZE[1], SIZE[0], 4), np.uint8)
         renderer.draw(renderer.pose(values, pts=i * 10 * TICKS_PER_S), out)
         drawn[name] = out
@@ -39,5 +74,6 @@ def frames() -> dict[str, Pixels]:
 
 if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
-    for name, pixels in frames().items():
-        cv2.imwrite(str(GOLDEN / f"{name}.png"), pixels[..., :3])
+    for host in ("kohaku", *OTHERS):
+        for name, pixels in frames(host).items():
+            cv2.imwrite(str(GOLDEN / f"{name}.png"), pixels[..., :3])

@@ -10,7 +10,7 @@ from dialogue.ticks import TICKS_PER_S
 from render.contracts import Renderer
 from render.frames import Pixels
 from render.puppet import PuppetRenderer, render_sheet
-from tests.render.regenerate_golden import FOLDER, GOLDEN, POSES, frames
+from tests.render.regenerate_golden import CASES, FOLDER, GOLDEN, HOSTS, frames
 
 WIDTH, HEIGHT = 640, 360
 
@@ -30,20 +30,21 @@ def test_it_is_a_renderer(renderer: PuppetRenderer) -> None:
     assert isinstance(renderer, Renderer)
 
 
-@pytest.mark.parametrize("name", POSES)
+@pytest.mark.parametrize("name", CASES)
 def test_a_golden_frame_is_drawn_as_it_was(name: str) -> None:
     # Tolerance: mean difference of 1.5 levels and 97 % of pixels within 16, for other processors
     # and versions of Skia and OpenCV that round differently.
     golden = cv2.imread(str(GOLDEN / f"{name}.png"))
-    difference = np.abs(frames()[name][..., :3].astype(int) - golden)
+    difference = np.abs(frames(CASES[name][0])[name][..., :3].astype(int) - golden)
     assert difference.mean() < 1.5
     assert (difference.max(-1) <= 16).mean() > 0.97
 
 
-@pytest.mark.parametrize("values", list(POSES.values()), ids=list(POSES))
-def test_warped_layers_look_like_the_redrawn_drawing(values: dict[str, float]) -> None:
-    fast = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="night_room")
-    exact = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="night_room", exact=True)
+@pytest.mark.parametrize("name", CASES)
+def test_warped_layers_look_like_the_redrawn_drawing(name: str) -> None:
+    host, scene, values = CASES[name]
+    fast = PuppetRenderer(HOSTS / host, width=WIDTH, height=HEIGHT, scene=scene)
+    exact = PuppetRenderer(HOSTS / host, width=WIDTH, height=HEIGHT, scene=scene, exact=True)
     difference = np.abs(drawn(fast, values).astype(int) - drawn(exact, values)).max(-1)
     assert difference.mean() < 2.5
     # A tear or a misplaced layer is many pixels wide: it survives a median of 5 x 5.
