@@ -105,6 +105,7 @@ class Workbench:
         self._picture: Pixels = np.zeros((SIZE[1], SIZE[0], 4), np.uint8)
         self._begun = time.monotonic()
         self._state: dict[str, Any] = {}
+        self._seen: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
 
@@ -121,6 +122,8 @@ class Workbench:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
+        # Before the first reading: what is saved meanwhile is seen as new.
+        self._seen = await asyncio.to_thread(self._stamps)
         await self._load()
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._stream())]
         port: int = self._runner.addresses[0][1]
@@ -187,12 +190,11 @@ class Workbench:
 
     async def _watch(self) -> None:
         """Read the folder anew whenever something in it was saved."""
-        known = await asyncio.to_thread(self._stamps)
         while True:
             await asyncio.sleep(LOOK_S)
             now = await asyncio.to_thread(self._stamps)
-            if now != known:
-                known = now
+            if now != self._seen:
+                self._seen = now
                 await self._load()
 
     def _stamps(self) -> dict[str, int]:
