@@ -8,8 +8,10 @@ from avatar.motions import Gesture
 from avatar.pose import ParameterTable
 from dialogue.ticks import Ticks, from_ms
 
-RELEASE: Ticks = from_ms(600)
+RELEASE: Ticks = from_ms(750)
 """An interrupted gesture is gone after this."""
+WAIT: Ticks = from_ms(450)
+"""A gesture that takes over from another waits so long: the limb comes back before it sets out."""
 MOST = 6
 
 
@@ -49,15 +51,18 @@ class Gestures:
 
     def play(self, gesture: Gesture, at: Ticks, size: float = 1.0) -> None:
         """Begin `gesture`; others that move the same parts give way."""
+        start = at
         for other in self._playing:
-            if other.released is None and other.gesture.curves.keys() & gesture.curves.keys():
-                other.released = at
+            if not other.over(at) and other.gesture.curves.keys() & gesture.curves.keys():
+                start = at + WAIT
+                if other.released is None:
+                    other.released = at
         self._playing = [p for p in self._playing if not p.over(at)][-(MOST - 1) :]
         index = self._table.index
         curves = [(index[name], curve) for name, curve in gesture.curves.items() if name in index]
         gain = size * self._size * self._random.uniform(0.92, 1.08)
         stretch = self._random.uniform(0.95, 1.08)
-        self._playing.append(_Playing(gesture, curves, at, gain, stretch))
+        self._playing.append(_Playing(gesture, curves, start, gain, stretch))
 
     def busy(self, at: Ticks) -> bool:
         """Return True while anything is performed."""
