@@ -1,6 +1,6 @@
 """Measure every figure we claim, beside its target.
 
-  bunraku bench                      all areas (about 25 minutes)
+  bunraku bench                      all areas (about 30 minutes)
   bunraku bench --area loop --only latency,film
   bunraku bench --json > figures.json
 
