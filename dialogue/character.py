@@ -116,6 +116,8 @@ class Character:
     """Language code (or "" for any) to who they are."""
     examples: Mapping[str, tuple[Exchange, ...]]
     """Language code to example turns."""
+    cues: frozenset[str] = frozenset()
+    """Names of their own expressions and gestures, besides those of `dialogue.cues`."""
 
     def persona(self, language: str) -> str:
         """Return who they are, told in `language` where the author has done so."""
@@ -194,6 +196,7 @@ def load_character(folder: Path) -> Character:
         texts=sheet.texts,
         personas=personas,
         examples=examples,
+        cues=_read_cues(folder / "motions"),
     )
 
 
@@ -326,6 +329,20 @@ def _read_examples(path: Path, languages: tuple[str, ...]) -> dict[str, tuple[Ex
         if code:
             examples[code] = tuple(exchanges)
     return examples
+
+
+def _read_cues(folder: Path) -> frozenset[str]:
+    """Return the names in the motion files, whose contents are the performer's business."""
+    names: set[str] = set()
+    for file in (folder / "expressions.toml", folder / "gestures.toml"):
+        try:
+            tables = tomllib.loads(file.read_text("utf-8"))
+        except (OSError, ValueError):  # none, or broken: the performer says so
+            continue
+        for name, table in tables.items():
+            also = table.get("also", ()) if isinstance(table, dict) else ()
+            names.update((name, *(other for other in also if isinstance(other, str))))
+    return frozenset(names)
 
 
 def _exchanges(path: Path, start: int, body: str) -> list[Exchange]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from dialogue import language, prompt
 from dialogue.character import Character
-from dialogue.cues import EXPRESSIONS, GESTURES, mood_of
+from dialogue.cues import mood_of
 from dialogue.engine import LanguageModel, Prompt
 from dialogue.guard import Guard
 from dialogue.history import History
@@ -145,7 +145,7 @@ class Conversation:
     ) -> AsyncGenerator[tuple[Utterance, str], None]:
         """Yield utterances, the last one with the model's own text where all of it was used."""
         for attempt in range(TRIES):
-            splitter = Splitter(turn.turn_id, code)
+            splitter = Splitter(turn.turn_id, code, self.character.cues)
             guard = self._guard(turn, code)
             count = 0
             try:
@@ -236,14 +236,15 @@ class Conversation:
     def _fallback(self, turn: Turn, code: str, kind: str) -> tuple[Utterance, str]:
         text = self.character.text(kind, code, turn.turn_id)
         turn.stopped_because = turn.stopped_because or kind
-        found = Splitter(turn.turn_id, code).push(ReplyChunk(turn.turn_id, text, final=True))
+        splitter = Splitter(turn.turn_id, code, self.character.cues)
+        found = splitter.push(ReplyChunk(turn.turn_id, text, final=True))
         words = join([u.text for u in found], code)
         cues = tuple(cue for u in found for cue in u.cues)
         return Utterance(turn.turn_id, 0, words, code, cues, final=True), text
 
     def _with_face(self, utterance: Utterance, index: int) -> Utterance:
         """Give the first utterance a face where the model has given none."""
-        if index or any(cue.name in EXPRESSIONS or cue.name in GESTURES for cue in utterance.cues):
+        if index or utterance.cues:
             return utterance
         mood = mood_of(utterance.text)
         if mood is None:

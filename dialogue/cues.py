@@ -5,6 +5,7 @@ become one cue of the performer's, and none is ever spoken.
 """
 
 import re
+from collections.abc import Collection
 
 EXPRESSIONS = frozenset(
     {"neutral", "happy", "amused", "surprised", "sad", "annoyed", "shy", "thinking"}
@@ -46,15 +47,16 @@ _STEMS = {
 _WORD = re.compile(r"[a-z]+")
 
 
-def resolve(direction: str) -> str | None:
+def resolve(direction: str, own: Collection[str] = ()) -> str | None:
     """Return the performer's cue for a stage direction, or None where it knows none.
 
     Args:
         direction: what stood between the brackets, for instance "happy" or "waves shyly".
+        own: names that this character's performer knows besides.
     """
     lowered = direction.strip().lower()
     name = re.sub(r"[\s-]+", "_", lowered)
-    if name in CUES:
+    if name in CUES or name in own:
         return name
     words: list[str] = _WORD.findall(lowered)
     for word in words:

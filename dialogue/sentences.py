@@ -6,6 +6,7 @@ works character by character, so how the model's text was cut into deltas change
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import replace
 
 from dialogue import cues, language
@@ -51,7 +52,8 @@ class _Markup:
     Yields characters, and cues as `(name,)` tuples, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, own_cues: Collection[str]) -> None:
+        self._own = own_cues
         self._opener = ""
         self._inside = ""
         self._line_start = True
@@ -136,8 +138,8 @@ class _Markup:
 
     def _closed(self, opener: str, inside: str) -> list[str | tuple[str]]:
         self._line_start = False
-        name = cues.resolve(inside)
         if opener in "[【<":
+            name = cues.resolve(inside, self._own)
             if name:
                 return [(name,)]
             if _like_a_cue(inside) or inside.strip().isdigit():
@@ -145,6 +147,7 @@ class _Markup:
             return [opener, *inside, _PAIRS[opener]]
         if inside.lstrip().startswith(("http:", "https:", "www.")):
             return []
+        name = cues.resolve(inside)
         if name and _is_direction(inside):
             return [(name,)]
         return [opener, *inside, _PAIRS[opener]]
@@ -230,11 +233,17 @@ def _is_abbreviation(core: str, following: str) -> bool:
 class Splitter:
     """Turns the chunks of one reply into utterances."""
 
-    def __init__(self, turn_id: int, language: str) -> None:
-        """Start the reply of `turn_id` in `language`."""
+    def __init__(self, turn_id: int, language: str, own_cues: Collection[str] = ()) -> None:
+        """Start a reply.
+
+        Args:
+            turn_id: the turn it belongs to.
+            language: ISO 639-1 code.
+            own_cues: names of the character's own expressions and gestures.
+        """
         self._turn_id = turn_id
         self._language = language
-        self._markup = _Markup()
+        self._markup = _Markup(own_cues)
         self._text = ""
         self._cues: list[tuple[str, int]] = []
         self._after_cue = False
@@ -389,13 +398,16 @@ def sentence_ends(text: str) -> list[int]:
     return ends
 
 
-def split(text: str, language: str | None = None, turn_id: int = 0) -> list[Utterance]:
+def split(
+    text: str, language: str | None = None, turn_id: int = 0, own_cues: Collection[str] = ()
+) -> list[Utterance]:
     """Cut a finished text into utterances.
 
     Args:
         text: with cues, such as "Hello! [wave] How are you?".
         language: ISO 639-1 code, or None to detect it for every utterance.
         turn_id: for the utterances.
+        own_cues: names of the character's own expressions and gestures.
 
     Returns:
         At least one utterance; the last one is `final`.
@@ -403,7 +415,7 @@ def split(text: str, language: str | None = None, turn_id: int = 0) -> list[Utte
     from dialogue.language import detect
 
     hint = language or detect(text)
-    splitter = Splitter(turn_id, hint)
+    splitter = Splitter(turn_id, hint, own_cues)
     found = splitter.push(ReplyChunk(turn_id, text, final=True))
     if len(found) > 1 and not found[-1].text:
         found[-2:] = [replace(found[-2], cues=found[-2].cues + found[-1].cues, final=True)]

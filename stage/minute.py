@@ -38,7 +38,7 @@ def script(character: Character) -> tuple[list[Utterance], dict[int, float]]:
             continue
         answer = pools[code].pop(0)
         rests[len(said)] = REST_S if said else FIRST_REST_S
-        for utterance in split(answer, language=code):
+        for utterance in split(answer, language=code, own_cues=character.cues):
             said.append(replace(utterance, index=len(said), language=code, final=False))
         letters = len(re.sub(r"\[[^\]]*\]", "", answer))
         spent_s += letters / _LETTERS_A_SECOND.get(code, 12.0)

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     begun = time.perf_counter()
     character = load_character(folders.character(show.character))
-    utterances = split(text, language=arguments.language)
+    utterances = split(text, language=arguments.language, own_cues=character.cues)
     speaker = engines.make_speaker(show, character, {u.language for u in utterances})
     speaker.warm()
     loaded_s = time.perf_counter() - begun

@@ -121,8 +121,21 @@ def test_our_characters_have_examples_and_texts_in_all_their_languages(folder: P
         assert 5 <= len(character.examples[code]) <= 12
         assert character.voice_order()[code]
         for example in character.examples[code]:
-            found = split(example.answer, code)
+            found = split(example.answer, code, own_cues=character.cues)
             assert 1 <= len(found) <= 4
             assert len(example.answer) < 160
             assert "[" not in "".join(u.text for u in found)
-            assert {c.name for u in found for c in u.cues} <= CUES
+            assert {c.name for u in found for c in u.cues} <= CUES | character.cues
+
+
+def test_their_own_expressions_and_gestures_are_cues(tmp_path: Path) -> None:
+    folder = momo(tmp_path).folder
+    (folder / "motions").mkdir()
+    (folder / "motions/gestures.toml").write_text('[peel]\nalso = ["juggle"]\n', "utf-8")
+    (folder / "motions/expressions.toml").write_text("[not toml", "utf-8")
+    assert load_character(folder).cues == {"peel", "juggle"}
+
+
+def test_pon_s_drum_is_a_cue_of_his() -> None:
+    pon = load_character(Path(characters.__file__).parent / "pon")
+    assert {"drum", "sip"} <= pon.cues

@@ -184,3 +184,13 @@ def test_how_the_text_arrives_changes_nothing(reply: str, cuts: list[int]) -> No
         pieces += splitter.push(ReplyChunk(1, reply[start:stop]))
     pieces += splitter.push(ReplyChunk(1, "", final=True))
     assert pieces == whole
+
+
+def test_a_character_s_own_cues_are_performed_and_only_theirs() -> None:
+    reply = "Pon poko [drum] pon! [dance_wildly]"
+    known = split(reply, "en", own_cues={"drum"})
+    assert [cue.name for u in known for cue in u.cues] == ["drum"]
+    unknown = split(reply, "en")
+    assert [cue.name for u in unknown for cue in u.cues] == []
+    assert [u.text for u in known] == [u.text for u in unknown]
+    assert "drum" not in " ".join(u.text for u in known)
