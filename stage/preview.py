@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from aiohttp import WSMsgType, web
 
 from avatar.motions import Motions, read_motions
@@ -32,6 +33,7 @@ from render.frames import Pixels
 from render.puppet import PuppetRenderer
 from stage.babble import babble
 from stage.checks import check
+from stage.looking import over
 from stage.web import application, own_names
 
 FPS = 25
@@ -103,6 +105,7 @@ class Workbench:
         self._turn = 0
         self._fresh = asyncio.Event()
         self._picture: Pixels = np.zeros((SIZE[1], SIZE[0], 4), np.uint8)
+        self._ground = _chequered()
         self._begun = time.monotonic()
         self._state: dict[str, Any] = {}
         self._seen: dict[str, int] = {}
@@ -239,10 +242,10 @@ class Workbench:
             values[spoken[0]] = max(0.0, 1.0 - float(values[spoken[1:]].sum()))
         values = np.clip(values, table.min, table.max).astype(np.float32)
         self._renderer.draw(Pose(pts, values), self._picture)
-        plain = self._picture
+        plain = self._picture[..., :3]
         if self._scene == "transparent":
-            plain = _on_checks(plain)
-        done, packet = cv2.imencode(".jpg", plain[..., :3], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            plain = over(self._picture, self._ground)
+        done, packet = cv2.imencode(".jpg", plain, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         if not done:
             raise RuntimeError("the picture cannot be packed as JPEG")
         return packet.tobytes()
@@ -333,12 +336,8 @@ async def _send(page: _Page, packet: bytes) -> None:
         await page.socket.send_bytes(packet)
 
 
-def _on_checks(pixels: Pixels) -> Pixels:
-    """Lay a transparent picture on a chequered ground."""
-    height, width = pixels.shape[:2]
+def _chequered() -> npt.NDArray[np.uint8]:
+    """Return the ground of transparent pictures, shape (height, width, 1)."""
+    width, height = SIZE
     j, i = np.mgrid[0:height, 0:width] // 16
-    ground = np.where((i + j) % 2, 232, 208).astype(np.float32)[..., None]
-    alpha = pixels[..., 3:].astype(np.float32) / 255
-    made: Pixels = pixels.copy()
-    made[..., :3] = pixels[..., :3] * alpha + ground * (1 - alpha)
-    return made
+    return np.where((i + j) % 2, 232, 208).astype(np.uint8)[..., None]

@@ -17,6 +17,7 @@ from avatar.pose import VISEMES, ParameterTable, Pose
 from dialogue.ticks import TICKS_PER_S, Ticks, from_s, to_s
 from render.frames import Pixels
 from render.puppet import PuppetRenderer
+from stage.looking import Look, mouth, over
 
 PAPER = (238, 243, 246)
 """Behind and between the cells, BGR."""
@@ -77,9 +78,7 @@ def _expressions(folder: Path, motions: Motions) -> Pixels:
 
 def _visemes(folder: Path) -> Pixels:
     eye = _Eye(folder, 1440, "face")
-    cells = [
-        (name, eye.still({} if name == "sil" else {f"Viseme_{name}": 1.0})) for name in VISEMES
-    ]
+    cells = [(name, eye.still(mouth(name))) for name in VISEMES]
     return _grid([cells[i : i + 5] for i in range(0, len(cells), 5)], (280, 210))
 
 
@@ -95,26 +94,24 @@ def _gestures(folder: Path, motions: Motions) -> Pixels:
         shown = [_CUED + (gesture.length * (i + 1)) // (FRAMES + 1) for i in range(FRAMES)]
         cells = []
         for pts in range(0, last + _STEP, _STEP):
-            eye.see(performer.pose(pts))
+            seen = eye.see(performer.pose(pts))
             if shown and pts >= shown[0]:
                 at_s = to_s(shown.pop(0) - _CUED)
-                cells.append((f"{gesture.name} {at_s:.2f} s", eye.picture()))
+                cells.append((f"{gesture.name} {at_s:.2f} s", seen))
         rows.append(cells)
     return _grid(rows, (182, 140))
 
 
 class _Eye:
-    """Looks at a part of the host on a plain ground."""
+    """Looks at a part of the host on paper."""
 
     def __init__(self, folder: Path, height: int, part: str) -> None:
-        self._size = (round(height * 16 / 9), height)
-        self._renderer = PuppetRenderer(
-            folder, width=self._size[0], height=height, scene="transparent"
-        )
-        self._out: Pixels = np.zeros((height, self._size[0], 4), np.uint8)
-        x, y, wide, high = self._renderer.head_box()
+        width = round(height * 16 / 9)
+        renderer = PuppetRenderer(folder, width=width, height=height, scene="transparent")
+        self._look = Look(renderer)
+        x, y, wide, high = renderer.head_box()
         if part == "face":
-            mx, my, mw, mh = self._renderer.mouth_box()
+            mx, my, mw, mh = renderer.mouth_box()
             # The lower face: what a mouth belongs to.
             wide, high = round(mw * 2.7), round(mw * 2.7 * 0.75)
             x, y = mx + mw // 2 - wide // 2, my + mh // 2 - round(high * 0.6)
@@ -125,31 +122,24 @@ class _Eye:
             span = round(height * 1.3)
             x, y, wide, high = x + wide // 2 - span // 2, 0, span, height
         self._box = (max(0, x), max(0, y), wide, high)
-        self._pts = 0
 
-    def still(self, values: Mapping[str, float]) -> Pixels:
-        """Return the picture of offsets from rest, springs at rest."""
-        self._pts += 10 * TICKS_PER_S
-        table = self._renderer.table
+    def still(self, offsets: Mapping[str, float]) -> Pixels:
+        """Return the picture of offsets from rest, springs at rest; BGR."""
+        table = self._look.renderer.table
         known = {}
-        for name, offset in values.items():
+        for name, offset in offsets.items():
             i = table.index[name]
             value = float(table.default[i]) + offset
             known[name] = float(np.clip(value, table.min[i], table.max[i]))
-        self.see(self._renderer.pose(known, pts=self._pts))
-        return self.picture()
+        return self._part(self._look.at(known))
 
-    def see(self, pose: Pose) -> None:
-        """Draw `pose`."""
-        self._renderer.draw(pose, self._out)
+    def see(self, pose: Pose) -> Pixels:
+        """Return the picture of `pose`; BGR."""
+        return self._part(self._look.see(pose))
 
-    def picture(self) -> Pixels:
-        """Return what was drawn last, the part that is looked at, on paper; BGR."""
+    def _part(self, picture: Pixels) -> Pixels:
         x, y, wide, high = self._box
-        cut = self._out[y : y + high, x : x + wide].astype(np.float32)
-        alpha = cut[..., 3:] / 255
-        made: Pixels = (cut[..., :3] * alpha + np.array(PAPER) * (1 - alpha)).astype(np.uint8)
-        return made
+        return over(picture[y : y + high, x : x + wide], PAPER)
 
 
 def _grid(rows: Sequence[Sequence[tuple[str, Pixels]]], cell: tuple[int, int]) -> Pixels:

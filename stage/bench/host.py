@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -17,7 +16,7 @@ from dialogue.character import load_character
 from dialogue.ticks import TICKS_PER_S, Ticks, from_s
 from render.frames import Pixels
 from render.puppet import PuppetRenderer
-from stage import folders
+from stage import folders, looking
 from stage.babble import babble
 from stage.bench.figures import Figure
 
@@ -110,26 +109,37 @@ def frames() -> list[Figure]:
     return figures
 
 
+def redraw_ms(folder: Path, scene: str, pose_at: Callable[[Ticks], Pose]) -> tuple[float, float]:
+    """Return the median milliseconds of drawing as we do, and of drawing every path anew.
+
+    Args:
+        folder: the character's.
+        scene: behind them.
+        pose_at: the pose at a time; asked in order. Both ways draw each, one after the other.
+    """
+    took: dict[bool, list[float]] = {False: [], True: []}
+    drawers = {
+        exact: PuppetRenderer(folder, width=1280, height=720, scene=scene, exact=exact)
+        for exact in took
+    }
+    out: Pixels = np.zeros((720, 1280, 4), np.uint8)
+    for k in range(NAIVE_FRAMES):
+        pose = pose_at(k * FRAME)
+        for exact, drawer in drawers.items():
+            begun = time.thread_time()
+            drawer.draw(pose, out)
+            took[exact].append((time.thread_time() - begun) * 1e3)
+    return float(np.median(took[False])), float(np.median(took[True]))
+
+
 def against_naive() -> list[Figure]:
     """The same pictures against a redraw of every path: does not depend on the machine's speed."""
     figures = []
     for name in folders.names():
         folder = folders.character(name)
-        scene = load_character(folder).scene
-        took: dict[bool, list[float]] = {True: [], False: []}
-        drawers = {
-            exact: PuppetRenderer(folder, width=1280, height=720, scene=scene, exact=exact)
-            for exact in took
-        }
-        busy = _Busy(folder, 3, (0.8, 2.0))
-        out: Pixels = np.zeros((720, 1280, 4), np.uint8)
-        for k in range(NAIVE_FRAMES):
-            pose = busy.pose(k * FRAME)
-            for exact, drawer in drawers.items():
-                begun = time.perf_counter()
-                drawer.draw(pose, out)
-                took[exact].append((time.perf_counter() - begun) * 1e3)
-        fast, naive = (float(np.median(took[exact])) for exact in (False, True))
+        fast, naive = redraw_ms(
+            folder, load_character(folder).scene, _Busy(folder, 3, (0.8, 2.0)).pose
+        )
         figures.append(
             _figure(
                 f"drawing {name} at 720p, against redrawing every path", fast / naive, "",
@@ -187,28 +197,14 @@ def _step(
     return float((np.abs(now - before).max(1) * seen).max())
 
 
-@cache
-def _mouths(name: str) -> dict[str, npt.NDArray[np.int16]]:
-    """Return each viseme's mouth at a picture height of 360 pixels."""
-    folder = folders.character(name)
-    renderer = PuppetRenderer(folder, width=640, height=360, scene="chroma")
-    x, y, wide, high = renderer.mouth_box()
-    out: Pixels = np.zeros((360, 640, 4), np.uint8)
-    made = {}
-    for i, viseme in enumerate(VISEMES):
-        values = {} if viseme == "sil" else {f"Viseme_{viseme}": 1.0}
-        renderer.draw(renderer.pose(values, pts=i * 10 * TICKS_PER_S), out)
-        made[viseme] = out[y : y + high, x : x + wide, :3].astype(np.int16)
-    return made
-
-
 def mouths() -> list[Figure]:
     """How far apart the 15 mouths are, from pixels, in a picture 360 pixels high."""
     figures = []
     for name in folders.names():
-        made = _mouths(name)
+        renderer = PuppetRenderer(folders.character(name), width=640, height=360, scene="chroma")
+        made = looking.mouths(looking.Look(renderer))
         apart = sorted(
-            (100 * float((np.abs(made[a] - made[b]).max(2) > 40).mean()), a, b)
+            (looking.difference(made[a], made[b]), a, b)
             for i, a in enumerate(VISEMES) for b in VISEMES[:i]
             if {a, b} != {"sil", "PP"}
         )  # fmt: skip
@@ -216,7 +212,8 @@ def mouths() -> list[Figure]:
         figures.append(
             _figure(
                 f"{name}: the two mouths most alike", least, "% of the box", ">= 2",
-                f"share of pixels that differ by more than 40 of 255 at 360p: {b} and {a}; "
+                f"share of pixels that differ by more than {looking.CHANGED} of 255 at 360p: "
+                f"{b} and {a}; "
                 f"median of all pairs {apart[len(apart) // 2][0]:.0f} %",
             )
         )  # fmt: skip

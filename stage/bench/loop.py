@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dialogue.messages import Utterance
-from dialogue.ticks import TICKS_PER_S, to_s
+from dialogue.ticks import TICKS_PER_S, Ticks, to_s
 from stage import wire
 from stage.bench import lines
 from stage.bench.figures import Figure
@@ -665,7 +665,7 @@ def body() -> list[Figure]:
     plain = _body_cpu(None)
     encoded = _body_cpu(_folder() / "body.mp4")
     how = "process CPU of 300 frames of speech on the virtual clock, times 30 a second"
-    naive, drawn = _redraw_ms()
+    drawn, naive = _redraw_ms()
     return [
         _figure("body's CPU at 720p30, speaking, no encoder", plain, "% of a core", "<= 40", how),
         _figure("body's CPU at 720p30, speaking, H.264", encoded, "% of a core", "<= 65", how),
@@ -698,24 +698,21 @@ class _Eye:
 
 
 def _redraw_ms() -> tuple[float, float]:
-    """Return milliseconds of drawing every path anew, and of drawing as we do, a frame."""
-    from render.puppet import PuppetRenderer
+    """Return milliseconds of drawing a turning head as we do, and of drawing every path anew."""
+    from avatar.pose import ParameterTable, Pose
     from stage import folders
+    from stage.bench.host import redraw_ms
 
-    show, took = Show(), []
-    video = show.video
-    out = np.zeros((video.height, video.width, 4), np.uint8)
-    for exact in (True, False):
-        drawer = PuppetRenderer(
-            folders.character(show.character),
-            width=video.width, height=video.height, scene="night_room", exact=exact,
-        )  # fmt: skip
-        begun = time.thread_time()
-        for k in range(60):
-            turn = {"ParamAngleX": 20.0 * np.sin(k / 6), "ParamBreath": k % 30 / 30}
-            drawer.draw(drawer.pose(turn, k * TICKS_PER_S // video.fps), out)
-        took.append((time.thread_time() - begun) * 1e3 / 60)
-    return took[0], took[1]
+    table = ParameterTable()
+
+    def turning(pts: Ticks) -> Pose:
+        values = table.default.copy()
+        at_s = pts / TICKS_PER_S
+        values[table.index["ParamAngleX"]] = 20.0 * np.sin(5.0 * at_s)
+        values[table.index["ParamBreath"]] = at_s % 1.0
+        return Pose(pts, values)
+
+    return redraw_ms(folders.character(Show().character), "night_room", turning)
 
 
 def _body_cpu(path: Path | None) -> float:

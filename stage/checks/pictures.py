@@ -4,18 +4,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from avatar.pose import VISEMES, Pose
+from avatar.pose import VISEMES
 from avatar.puppet.puppet import Puppet
-from dialogue.ticks import TICKS_PER_S
 from render.frames import Pixels
 from render.puppet import PuppetRenderer
 from stage.checks.finding import Finding
+from stage.looking import Look, changed, difference, mouth, mouths
 
 SIZE = (1280, 720)
-CHANGED = 40
-"""A pixel that changes by fewer levels than this in every colour has not changed."""
 LEAST = {"aa": 12.0, "E": 8.0, "oh": 8.0}
 """Share of the mouth's box, in percent, that must change from the mouth at rest."""
 LEAST_OTHER = 4.0
@@ -34,50 +31,22 @@ _TURNS = [(x, y) for x in (-30.0, 0.0, 30.0) for y in (-30.0, 0.0, 30.0) if x or
 def look_at_pictures(folder: Path) -> list[Finding]:
     """Return what is wrong with the pictures of the character in `folder`, whose rig is sound."""
     width, height = SIZE
-    look = _Look(PuppetRenderer(folder, width=width, height=height, scene="transparent"))
-    puppet = Puppet(folder)
-    rig = puppet.file
-    mouth = rig.line(r"\[mouth\]")
+    look = Look(PuppetRenderer(folder, width=width, height=height, scene="transparent"))
+    puppet = look.renderer.puppet
     return [
-        *(Finding(*each) for each in _mouths(look, puppet, rig.file, mouth)),
+        *(Finding(*each) for each in _mouths(look, puppet)),
         *_lids(look, puppet),
         *_holes(look, puppet),
     ]
 
 
-class _Look:
-    """Draws poses one after the other, so far apart that springs settle."""
-
-    def __init__(self, renderer: PuppetRenderer) -> None:
-        self.renderer = renderer
-        self._pts = 0
-
-    def at(self, **values: float) -> npt.NDArray[np.int16]:
-        """Return the picture, shape (height, width, 4)."""
-        self._pts += 10 * TICKS_PER_S
-        out: Pixels = np.zeros((SIZE[1], SIZE[0], 4), np.uint8)
-        self.renderer.draw(self.renderer.pose(values, pts=self._pts), out)
-        return out.astype(np.int16)
-
-
-def _changed(a: npt.NDArray[np.int16], b: npt.NDArray[np.int16]) -> npt.NDArray[np.bool_]:
-    return np.asarray(np.abs(a - b).max(2) > CHANGED)
-
-
-def _mouths(
-    look: _Look, puppet: Puppet, file: Path, line: int | None
-) -> list[tuple[str, Path, int | None, str, str]]:
+def _mouths(look: Look, puppet: Puppet) -> list[tuple[str, Path, int | None, str, str]]:
     found = []
-    x, y, wide, high = look.renderer.mouth_box()
-    pictures = {
-        name: look.at(**({} if name == "sil" else {f"Viseme_{name}": 1.0}))[
-            y : y + high, x : x + wide
-        ]
-        for name in VISEMES
-    }
+    file, line = puppet.file.file, puppet.file.line(r"\[mouth\]")
+    pictures = mouths(look)
 
     def differ(a: str, b: str) -> float:
-        return 100.0 * float(_changed(pictures[a], pictures[b]).mean())
+        return difference(pictures[a], pictures[b])
 
     for name in VISEMES[2:]:
         least = LEAST.get(name, LEAST_OTHER)
@@ -102,7 +71,7 @@ def _mouths(
             f"the mouths of {a} and {b} differ in {share:.1f} % of their box only{others}",
             "make one wider, rounder or show more of teeth or tongue",
         ))  # fmt: skip
-    areas = _openings(puppet)
+    areas = _openings(look, puppet)
     share = 100 * areas["PP"] / max(areas["aa"], 1.0) if areas else 0.0
     if share > OPEN_AT_PP:
         found.append((
@@ -112,7 +81,7 @@ def _mouths(
     return found
 
 
-def _openings(puppet: Puppet) -> dict[str, float]:
+def _openings(look: Look, puppet: Puppet) -> dict[str, float]:
     """Return the area inside the mouth's clip path at PP and aa; empty where it has none."""
     shapes = puppet.drawing.group(puppet.spec.mouth.group)
     names = [name for shape in shapes for name in shape.clips if not shape.hidden]
@@ -120,22 +89,19 @@ def _openings(puppet: Puppet) -> dict[str, float]:
         return {}
     outline = puppet.drawing.clips[names[0]][0]
     areas = {}
-    for step, name in enumerate(("PP", "aa"), 1):
-        values = puppet.table.default.copy()
-        values[puppet.table.index["Viseme_sil"]] = 0.0
-        values[puppet.table.index[f"Viseme_{name}"]] = 1.0
-        puppet.move(Pose(step * 10 * TICKS_PER_S, values))
+    for name in ("PP", "aa"):
+        look.at(mouth(name))
         edge = puppet.points[outline.start : outline.stop].astype(np.float32)
         areas[name] = float(cv2.contourArea(edge.reshape(-1, 1, 2)))
     return areas
 
 
-def _lids(look: _Look, puppet: Puppet) -> list[Finding]:
+def _lids(look: Look, puppet: Puppet) -> list[Finding]:
     found = []
 
     def moving(**lids: float) -> int:
-        pictures = [look.at(ParamEyeBallX=x, **lids) for x in (-1.0, 1.0)]
-        return int(_changed(*pictures).sum())
+        left, right = (look.at({"ParamEyeBallX": x, **lids}).copy() for x in (-1.0, 1.0))
+        return int(changed(left, right).sum())
 
     opened = moving()
     rig = puppet.file
@@ -170,13 +136,13 @@ def _lid_line(puppet: Puppet) -> int | None:
     return None
 
 
-def _holes(look: _Look, puppet: Puppet) -> list[Finding]:
+def _holes(look: Look, puppet: Puppet) -> list[Finding]:
     """Find gaps that open inside the head when it turns."""
     x, y, wide, high = look.renderer.head_box()
-    rest = _gaps(look.at()[y : y + high, x : x + wide, 3])
+    rest = _gaps(look.at({})[y : y + high, x : x + wide, 3])
     worst: tuple[int, str] = (0, "")
     for turn, nod in _TURNS:
-        alpha = look.at(ParamAngleX=turn, ParamAngleY=nod)[y : y + high, x : x + wide, 3]
+        alpha = look.at({"ParamAngleX": turn, "ParamAngleY": nod})[y : y + high, x : x + wide, 3]
         for area, (left, top) in _gaps(alpha):
             old = any(abs(left - u) + abs(top - v) < 40 for _, (u, v) in rest)
             # Gaps beside the head, between locks or ribbons, are meant.
@@ -198,7 +164,7 @@ def _holes(look: _Look, puppet: Puppet) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _gaps(alpha: npt.NDArray[np.int16]) -> list[tuple[int, tuple[int, int]]]:
+def _gaps(alpha: Pixels) -> list[tuple[int, tuple[int, int]]]:
     """Return the area and place of the small transparent spots that are closed in."""
     clear = (alpha < 215).astype(np.uint8)
     count, _, stats, centres = cv2.connectedComponentsWithStats(clear, connectivity=4)

@@ -9,7 +9,7 @@ from avatar.rig import CharacterError
 from dialogue.ticks import TICKS_PER_S
 from render.contracts import Renderer
 from render.frames import Pixels
-from render.puppet import PuppetRenderer, render_sheet
+from render.puppet import PuppetRenderer
 from tests.render.regenerate_golden import CASES, FOLDER, GOLDEN, HOSTS, frames
 
 WIDTH, HEIGHT = 640, 360
@@ -152,14 +152,6 @@ def test_wrong_arrays_are_refused_in_one_line(renderer: PuppetRenderer) -> None:
 def test_an_unknown_scene_names_the_known_ones() -> None:
     with pytest.raises(CharacterError, match="there is no such scene; known: .*night_room"):
         PuppetRenderer(FOLDER, width=160, height=90, scene="beach")
-
-
-def test_a_sheet_has_a_cell_for_each_set_of_values() -> None:
-    sheet = render_sheet(FOLDER, [[{}, {"Viseme_aa": 1.0}]], cell=(80, 60), part="mouth")
-    assert sheet.shape == (60, 160, 4)
-    assert np.abs(sheet[:, :80].astype(int) - sheet[:, 80:]).mean() > 5
-    with pytest.raises(ValueError, match="no part is called 'foot'"):
-        render_sheet(FOLDER, [[{}]], part="foot")
 
 
 def test_the_character_folder_has_its_licence() -> None:
