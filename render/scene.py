@@ -27,7 +27,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import numpy.typing as npt
@@ -361,12 +360,8 @@ class Scene:
             raise CharacterError(
                 drawing.file, None, "no depth groups", "group it into depth_0, depth_1, ..."
             )
-        hides: tuple[str, ...] = ()
-        for _, node in ElementTree.iterparse(drawing.file, ("start",)):
-            if node.get("data-host") == "hidden" and node.tag.endswith("svg"):
-                self.host = False
-            if light and node.get("id") == light:
-                hides = tuple(node.get("data-hides", "").split())
+        self.host = drawing.data.get("", {}).get("data-host") != "hidden"
+        hides = tuple(drawing.data.get(light, {}).get("data-hides", "").split() if light else ())
         self._size = (width, height)
         scale = max(width / drawing.size[0], height / drawing.size[1])
         self._scale = scale

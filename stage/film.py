@@ -160,35 +160,14 @@ def _roll(
     lead = round(LEAD_S * show.video.fps) * body.frame_ticks
     known: Ticks = 0
     tail_end: Ticks | None = None
-    done = False
-    held: wire.Say | None = None  # the next utterance's first sound, while the host rests
-    resume: Ticks | None = None
+    source = _Source(pieces, body, rests)
     body.start_at(0)
     while tail_end is None or pts < tail_end:
         # Picture needs the sound of its own instant: fetch while little of it is left, so that
         # the film never has a gap that a slow voice would have caused live.
-        while not done and pts >= lead and body.playout.ahead() < AHEAD:
-            packet: wire.Say | BaseException | None
-            if held is not None:
-                if resume is None and body.idle:
-                    resume = pts + from_s(rests[held.utterance])
-                if resume is None or pts < resume:
-                    break
-                packet = held
-                held = resume = None
-            elif body.playout.ahead() > body.frame_ticks * 12 and pieces.empty():
-                break
-            else:
-                packet = pieces.get()
-                if isinstance(packet, wire.Say) and packet.utterance not in spans:
-                    if rests.get(packet.utterance):
-                        held = packet
-                        spans[packet.utterance] = _about(packet)
-                        continue
-            if isinstance(packet, BaseException):
-                raise packet
+        while pts >= lead and body.playout.ahead() < AHEAD:
+            packet = source.next(pts)
             if packet is None:
-                done = True
                 break
             if not report.first_sound_s and packet.samples:
                 report.first_sound_s = time.perf_counter() - begun
@@ -201,11 +180,60 @@ def _roll(
         body.step(pts)
         pts += body.frame_ticks
         report.frames += 1
-        if done and body.idle and tail_end is None:
+        if source.done and body.idle and tail_end is None:
             tail_s = rests.get(max(spans, default=0) + 1, TAIL_S)
             tail_end = pts + round(tail_s * show.video.fps) * body.frame_ticks
         progress(to_s(pts), to_s(lead + known) + TAIL_S)
     report.film_s = to_s(pts)
+
+
+class _Source:
+    """What the voice makes, an utterance held back while the host rests before it."""
+
+    def __init__(
+        self,
+        pieces: "queue.Queue[wire.Say | BaseException | None]",
+        body: Body,
+        rests: Mapping[int, float],
+    ) -> None:
+        self.done = False
+        """Everything was handed out."""
+        self._pieces = pieces
+        self._body = body
+        self._rests = dict(rests)
+        self._held: wire.Say | None = None
+        self._resume: Ticks | None = None
+
+    def next(self, pts: Ticks) -> wire.Say | None:
+        """Return the next piece, or None where none is due at `pts`.
+
+        Waits for the voice while little of its sound is left. Raises what the voice raised.
+        """
+        if self._held is None and not self._take():
+            return None
+        packet = self._held
+        assert packet is not None
+        rest_s = self._rests.get(packet.utterance, 0.0)
+        if rest_s:
+            if self._resume is None and self._body.idle:
+                self._resume = pts + from_s(rest_s)
+            if self._resume is None or pts < self._resume:
+                return None
+            del self._rests[packet.utterance]
+        self._held = self._resume = None
+        return packet
+
+    def _take(self) -> bool:
+        """Hold the next piece; False where none is needed yet, or there is none any more."""
+        if self.done or (
+            self._body.playout.ahead() > 12 * self._body.frame_ticks and self._pieces.empty()
+        ):
+            return False
+        packet = self._pieces.get()
+        if isinstance(packet, BaseException):
+            raise packet
+        self._held, self.done = packet, packet is None
+        return not self.done
 
 
 def _about(packet: wire.Say) -> dict[str, Any]:

@@ -426,11 +426,12 @@ class _Rig:
         )
 
     def _turn(self, name: str, parameter: str, pivot: tuple[float, float], angle: float) -> None:
-        low = -angle if "Arm" not in parameter else -0.15 * angle
-        low = -angle * 0.35 if "Ear" in parameter else low
-        keys = f"[[-1.0, {low:.1f}], [0.0, 0.0], [1.0, {angle:.1f}]]"
-        if "Ear" in parameter:  # laid back turns farther than perked
-            keys = f"[[-1.0, {angle:.1f}], [0.0, 0.0], [1.0, {low:.1f}]]"
+        low, high = -angle, angle
+        if "Arm" in parameter:
+            low = -0.15 * angle
+        elif "Ear" in parameter:  # laid back turns farther than perked
+            low, high = angle, -0.35 * angle
+        keys = f"[[-1.0, {low:.1f}], [0.0, 0.0], [1.0, {high:.1f}]]"
         self._tables.append(
             f'[[turn]]\ngroups = ["{name}"]\nparameter = "{parameter}"\n'
             f"keys = {keys}\npivot = [{pivot[0]:.1f}, {pivot[1]:.1f}]"
@@ -450,8 +451,7 @@ class _Rig:
         if not sway and layer.middle[1] < self._face_bottom:
             # It hangs from where it is nearest to the head.
             root = _foot(layer, self._centre)
-            far = 2 * layer.middle[0] - root[0], 2 * layer.middle[1] - root[1]
-            tip = far
+            tip = 2 * layer.middle[0] - root[0], 2 * layer.middle[1] - root[1]
         lines = [
             "[[spring]]", f'name = "{layer.name}"', f'layers = ["{layer.name}"]',
             f"root = [{root[0]:.1f}, {root[1]:.1f}]", f"tip = [{tip[0]:.1f}, {tip[1]:.1f}]",

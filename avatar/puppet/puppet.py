@@ -528,28 +528,27 @@ class Puppet:
                         )  # fmt: skip
 
     def _check_entry(self, table: str, i: int, entry: SlideSpec | TurnSpec | FadeSpec) -> None:
-        layers = {layer.spec.name: layer.spec.live for layer in self.layers}
         self.check_parameter(entry.parameter, table, i)
         for name in entry.groups:
-            shapes = self.group(name, table, i)
-            if name not in layers and any(not layers.get(s.groups[0], True) for s in shapes):
-                raise self.file.fault(
-                    table, i,
-                    f"{name!r} lies inside a warped layer, {shapes[0].groups[0]!r}",
-                    "make it a layer of its own, or that layer live",
-                )  # fmt: skip
+            self._check_apart(self.group(name, table, i), name, table, i)
 
     def _check_shown(self, i: int, name: str) -> None:
-        live = {layer.spec.name for layer in self.layers if layer.spec.live}
-        for shape in self.group(name, "swap", i):
+        shapes = self.group(name, "swap", i)
+        for shape in shapes:
             if shape.hidden:
                 raise self.file.fault(
                     "swap", i, f"{name!r} is hidden in the drawing (line {shape.line})",
                     "display it: what is not chosen is hidden here",
                 )  # fmt: skip
-            if shape.groups[0] not in live and name != shape.groups[0]:
+        self._check_apart(shapes, name, "swap", i)
+
+    def _check_apart(self, shapes: Sequence[Shape], name: str, table: str, i: int) -> None:
+        """Raise CharacterError where group `name` is a part of what is bent as one picture."""
+        warped = {layer.spec.name for layer in self.layers if not layer.spec.live}
+        for shape in shapes:
+            if shape.groups[0] in warped and shape.groups[0] != name:
                 raise self.file.fault(
-                    "swap", i, f"{name!r} lies inside a warped layer, {shape.groups[0]!r}",
+                    table, i, f"{name!r} lies inside a warped layer, {shape.groups[0]!r}",
                     "make it a layer of its own, or that layer live",
                 )  # fmt: skip
 

@@ -124,6 +124,8 @@ class Drawing:
     """Clip path id -> its outlines (a shape of the drawing where the clip `use`s one)."""
     group_lines: Mapping[str, int]
     """Group id -> its line."""
+    data: Mapping[str, Mapping[str, str]]
+    """Group id, or "" for the whole drawing -> its `data-` attributes, those that have any."""
 
     def group(self, name: str) -> tuple[Shape, ...]:
         """Return the shapes inside group `name`, in drawing order."""
@@ -389,9 +391,15 @@ class _Reader:
             if node.tag == "clipPath":
                 self.clips[name] = self.clip(node)
         points = np.concatenate(self.chunks) if self.chunks else np.zeros((0, 2), np.float32)
+        groups = {"": root, **{name: self.by_id[name] for name in self.group_lines}}
+        told = {
+            name: {k: v for k, v in node.attributes.items() if k.startswith("data-")}
+            for name, node in groups.items()
+        }
         return Drawing(
-            self.file, (box[2], box[3]), points, tuple(self.shapes), self.clips, self.group_lines
-        )
+            self.file, (box[2], box[3]), points, tuple(self.shapes), self.clips, self.group_lines,
+            {name: data for name, data in told.items() if data},
+        )  # fmt: skip
 
     def style(self, node: Node) -> dict[str, str]:
         found = dict(node.attributes)
