@@ -56,6 +56,12 @@ STANDARD = (
     Parameter("ParamArmRA", -1, 1, 0),
     Parameter("ParamHandL", -1, 1, 0),  # wrist, the wave: + turns the hand to the viewer's right
     Parameter("ParamHandR", -1, 1, 0),
+    Parameter("ParamHandLPoint", 0, 1, 0),  # shapes of the hand: a finger that points,
+    Parameter("ParamHandRPoint", 0, 1, 0),
+    Parameter("ParamHandLPeace", 0, 1, 0),  # two fingers up,
+    Parameter("ParamHandRPeace", 0, 1, 0),
+    Parameter("ParamHandLHeart", 0, 1, 0),  # half a heart; chosen by [[swap]] or [[keyform]]
+    Parameter("ParamHandRHeart", 0, 1, 0),
     Parameter("ParamEarL", -1, 1, 0),  # animal ears: + perked, - laid back
     Parameter("ParamEarR", -1, 1, 0),
     *(Parameter(f"Viseme_{name}", 0, 1, float(name == "sil")) for name in VISEMES),

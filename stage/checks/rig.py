@@ -1,10 +1,14 @@
 """The rig of a character: what has no art, what leaks, what never rests."""
 
+from pathlib import Path
+
 import numpy as np
 
-from avatar.pose import STANDARD, Pose
+from avatar.motions import read_motions
+from avatar.pose import STANDARD, ParameterTable, Pose
 from avatar.puppet.puppet import Puppet
 from avatar.puppet.springs import Springs
+from avatar.rig import CharacterError
 from dialogue.ticks import TICKS_PER_S
 from stage.checks.finding import Finding
 
@@ -66,8 +70,8 @@ def _without_art(puppet: Puppet) -> list[Finding]:
         )
         for name in still if name in needed
     ]  # fmt: skip
-    rest = [name for name in still if name not in needed and name != "ParamMouthOpenY"]
-    if rest:
+    asked = _asked_for(file.parent / "motions") - needed
+    if rest := [name for name in still if name in asked]:
         found.append(
             Finding(
                 "note", file, None, f"nothing moves by {', '.join(rest)}",
@@ -75,6 +79,19 @@ def _without_art(puppet: Puppet) -> list[Finding]:
             )
         )  # fmt: skip
     return found
+
+
+def _asked_for(folder: Path) -> set[str]:
+    """Return the parameters that expressions, gestures and postures use."""
+    try:
+        motions = read_motions(folder, ParameterTable())
+    except CharacterError:  # told with the texts
+        return set()
+    faces = [*motions.expressions.values(), *motions.postures.values()]
+    return {
+        *(name for face in faces for name in face.offsets),
+        *(name for gesture in motions.gestures.values() for name in gesture.curves),
+    }
 
 
 def _remedy(name: str) -> str:

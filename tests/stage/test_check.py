@@ -95,6 +95,23 @@ def test_a_parameter_without_art_is_told(kohaku: Path) -> None:
     assert found.level == "error"
 
 
+def test_a_hand_that_no_motion_uses_may_be_missing_but_not_one_that_is_used(kohaku: Path) -> None:
+    gestures = kohaku / "motions" / "gestures.toml"
+    gestures.write_text(
+        gestures.read_text("utf-8") + "\n[salute]\nParamHandRPoint = [[0, 0], [1, 1], [2, 0]]\n"
+    )
+    found = _one(kohaku, "rig.toml", "nothing moves by ParamHandRPoint")
+    assert found.level == "note"
+    assert "ParamHandRPoint" not in "".join(f.fault for f in check(folders.character("kohaku")))
+
+
+def test_a_broken_motion_is_told_once_and_the_rest_is_looked_at(kohaku: Path) -> None:
+    _edit(kohaku / "motions" / "gestures.toml", r"\[peace\]", "[peace")
+    _edit(kohaku / "rig.toml", r'Viseme_oh = "mouth_oh"', 'Viseme_oh = "mouth"')
+    assert _one(kohaku, "gestures.toml", "").level == "error"
+    assert _one(kohaku, "rig.toml", "nothing moves by Viseme_oh").level == "error"
+
+
 def test_mouths_that_look_the_same_are_told(kohaku: Path) -> None:
     _edit(kohaku / "rig.toml", r'Viseme_oh = "mouth_oh"', 'Viseme_oh = "mouth_E"')
     found = _one(kohaku, "rig.toml", "the mouths of E and oh")
