@@ -6,6 +6,7 @@ a picture. Runs on: the render thread of the body, which alone may call it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from avatar.pose import VISEMES, ParameterTable, Pose
 from avatar.puppet.puppet import Puppet
 from render.frames import Pixels
 from render.scene import Scene
-from render.vector import Brush, surface
+from render.vector import Brush, lit, surface
 from render.warp import FINENESS, Warp
 
 _WIDE, _TALL = 16 / 9, 9 / 16
@@ -56,6 +57,10 @@ class PuppetRenderer:
         self._scale = height / view
         self._offset = (x - width / self._scale / 2, top)
         self._scene = Scene(folder, scene, width, height)
+        layers = [
+            replace(layer, shapes=lit(layer.shapes, self._scene.light))
+            for layer in self.puppet.layers
+        ]
         self._brushes = {
             layer.spec.name: Brush(
                 drawing,
@@ -63,12 +68,11 @@ class PuppetRenderer:
                 stamps=() if exact else layer.spec.stamps,
                 scale=self._scale * FINENESS,
             )
-            for layer in self.puppet.layers
+            for layer in layers
             if exact or layer.spec.live
         }
         self._warp = None
         if not exact:
-            layers = self.puppet.layers
             self._warp = Warp(drawing, layers, self._scale, self._offset, self._scene.floor)
         self._runs: list[tuple[bool, list[str]]] = []
         for layer in self.puppet.layers:

@@ -19,11 +19,15 @@ A hidden top-level group `light_NAME` holds another hour of the day: translucent
 everything when the scene is asked for as "gallery@night" (there: `light_night`). Groups in it
 whose ids end in `_sky` are drawn right after `depth_0` instead, those that end in `_behind` (dark
 windows) over all that stays where it is. Its attribute `data-hides` lists beginnings of ids of
-groups that are absent then ("shaft dust"). A scene whose root has `data-host="hidden"` is a card:
-no host is drawn.
+groups that are absent then ("shaft dust").
+
+`data-light="#f0e0d0"` on the root, or on a `light_NAME` for that hour, is the colour that white has
+in this place: the host is drawn in that light. A scene whose root has `data-host="hidden"` is a
+card: no host is drawn.
 """
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +40,7 @@ from avatar.puppet.svg import Drawing, Shape, read_svg
 from avatar.rig import CharacterError
 from dialogue.ticks import TICKS_PER_S, Ticks
 from render.frames import Pixels
-from render.vector import Brush, Outline, image, surface
+from render.vector import Brush, Colour, Outline, image, surface
 
 CHROMA = (0, 255, 0, 255)
 """The green of "chroma", BGRA."""
@@ -317,6 +321,8 @@ class Scene:
         """Whether every pixel is covered."""
         self.host = True
         """Whether a host is to be drawn: not on a card."""
+        self.light: Colour = (1.0, 1.0, 1.0)
+        """What white looks like here."""
         self.floor = height
         """The host is hidden from this row of pixels down."""
         self._back: Pixels = np.zeros((height, width, 4), np.uint8)
@@ -361,7 +367,10 @@ class Scene:
                 drawing.file, None, "no depth groups", "group it into depth_0, depth_1, ..."
             )
         self.host = drawing.data.get("", {}).get("data-host") != "hidden"
-        hides = tuple(drawing.data.get(light, {}).get("data-hides", "").split() if light else ())
+        hour = drawing.data.get(light, {}) if light else {}
+        hides = tuple(hour.get("data-hides", "").split())
+        if told := {**drawing.data.get("", {}), **hour}.get("data-light"):
+            self.light = _colour(drawing, told)
         self._size = (width, height)
         scale = max(width / drawing.size[0], height / drawing.size[1])
         self._scale = scale
@@ -540,6 +549,16 @@ class Scene:
             paint = skia.Paint(AntiAlias=True)
             for each in self._before:
                 each.draw(canvas, t_s, paint, self._size)
+
+
+def _colour(drawing: Drawing, text: str) -> Colour:
+    found = re.fullmatch(r"#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})", text.strip().lower())
+    if found is None:
+        raise CharacterError(
+            drawing.file, None, f"data-light={text!r} is no colour", 'write it as "#f0e0d0"'
+        )
+    r, g, b = (int(part, 16) / 255 for part in found.groups())
+    return r, g, b
 
 
 def _shift(t_s: float, lean: float) -> float:

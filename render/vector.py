@@ -8,9 +8,12 @@ import cv2
 import numpy as np
 import skia
 
-from avatar.puppet.svg import CLOSE, CUBIC, LINE, MOVE, Drawing, Gradient, Points, Shape
+from avatar.puppet.svg import CLOSE, CUBIC, LINE, MOVE, Drawing, Gradient, Paint, Points, Shape
 from avatar.rig import CharacterError
 from render.frames import Pixels
+
+Colour = tuple[float, float, float]
+"""Red, green, blue, 0..1."""
 
 _INFO = skia.ImageInfo.Make(1, 1, skia.kBGRA_8888_ColorType, skia.AlphaType.kPremul_AlphaType)
 _HEADER_BYTES = 16  # of a serialised SkPath: format and rule, then counts of points, conics, verbs
@@ -128,6 +131,9 @@ class _Picture:
         if read.shape[2] == 3:
             read = cv2.cvtColor(read, cv2.COLOR_BGR2BGRA)
         self._pixels: Pixels = cv2.cvtColor(read, cv2.COLOR_RGBA2mRGBA)
+        light = shape.paints[0].colour[2::-1]
+        if light != (1.0, 1.0, 1.0):
+            self._pixels = (self._pixels * np.array([*light, 1.0], np.float32)).astype(np.uint8)
         self._picture = image(self._pixels).withDefaultMipmaps()
         self._start = shape.start
         self._strength = shape.paints[0].colour[3]
@@ -262,6 +268,28 @@ class Brush:
                 union.addPath(each.place(points))
             path = union
         canvas.clipPath(path, skia.ClipOp.kIntersect, True)
+
+
+def lit(shapes: Sequence[Shape], light: Colour) -> tuple[Shape, ...]:
+    """Return `shapes` as they look in coloured light.
+
+    Args:
+        shapes: as they are drawn.
+        light: red, green, blue, 0..1: what white looks like.
+    """
+
+    def mix(colour: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        r, g, b = (c * share for c, share in zip(colour[:3], light, strict=True))
+        return r, g, b, colour[3]
+
+    def paint(each: Paint) -> Paint:
+        made = replace(each, colour=mix(each.colour))
+        if each.gradient is not None:
+            colours = tuple(mix(colour) for colour in each.gradient.colours)
+            made = replace(made, gradient=replace(each.gradient, colours=colours))
+        return made
+
+    return tuple(replace(s, paints=tuple(paint(p) for p in s.paints)) for s in shapes)
 
 
 def surface(pixels: Pixels, *, opaque: bool = False) -> skia.Surface:

@@ -68,7 +68,8 @@ class Paint:
     """How a path is filled or stroked."""
 
     colour: tuple[float, float, float, float]
-    """Red, green, blue, opacity, 0..1; with a gradient only the opacity counts."""
+    """Red, green, blue, opacity, 0..1; with a gradient only the opacity counts, and a picture is
+    multiplied by it."""
     gradient: Gradient | None = None
     """Instead of the colour."""
     stroke_width: float = 0.0
@@ -525,7 +526,7 @@ class _Reader:
         start, stop = self.add(outline.points, state.matrix)
         return Shape(
             name, node.attributes.get("inkscape:label", name), node.line, start, stop,
-            bytes(outline.verbs), False, (Paint((0.0, 0.0, 0.0, state.opacity)),), state.clips,
+            bytes(outline.verbs), False, (Paint((1.0, 1.0, 1.0, state.opacity)),), state.clips,
             state.groups, state.hidden, self.file_of(node),
         )  # fmt: skip
 

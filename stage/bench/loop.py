@@ -635,12 +635,18 @@ def _cavity(path: Path) -> tuple[Any, Any]:
     import av
     import cv2
 
+    from render.scene import Scene
+    from stage import folders
+
     x, y, w, h = _mouth_area()
+    show = Show()
+    # As in white light: the colours below are those of the drawing.
+    light = np.array(Scene(folders.character(show.character), "night_room", 320, 180).light)
     slit = np.ones((SLIT_PX, 1), np.uint8)
     times, shares = [], []
     with av.open(str(path)) as film_:
         for frame in film_.decode(video=0):
-            box = frame.to_ndarray(format="rgb24")[y : y + h, x : x + w].astype(int)
+            box = frame.to_ndarray(format="rgb24")[y : y + h, x : x + w] / light
             red, green, blue = box[..., 0], box[..., 1], box[..., 2]
             dark = (green < 60) & (red - green > 70) & (blue - green > 8)
             skin = (red > 205) & (green > 150) & (blue > 130)

@@ -88,7 +88,8 @@ def dark(renderer: PuppetRenderer, values: dict[str, float]) -> int:
     return int(((part[..., 2] > 90) & (part[..., 1] < 70) & (part[..., 0] < 90)).sum())
 
 
-def test_pp_and_silence_are_shut_and_vowels_are_open(renderer: PuppetRenderer) -> None:
+def test_pp_and_silence_are_shut_and_vowels_are_open() -> None:
+    renderer = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="chroma")
     amount = {name: dark(renderer, {f"Viseme_{name}": 1.0}) for name in VISEMES}
     for shut in ("sil", "PP"):
         assert amount[shut] < 0.25 * amount["aa"], amount

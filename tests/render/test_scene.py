@@ -1,5 +1,6 @@
 import functools
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +170,40 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path: Path, name: str, message
 def test_a_scene_without_depths_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CharacterError, match="no depth groups"):
         Scene(written(tmp_path, BAR), "made", *WIDE)
+
+
+def test_white_takes_the_colour_of_the_place_and_of_the_hour(tmp_path: Path) -> None:
+    folder = shutil.copytree(CHARACTERS / "kohaku", tmp_path / "kohaku")
+    room = folder / "scenes" / "night_room.svg"
+    text = re.sub(r' data-light="[^"]*"', "", room.read_text("utf-8"))
+    values = {}
+    for name, root, hour in (
+        ("day", "#ffffff", ""),
+        ("blue", "#8080ff", ""),
+        ("late", "", "#8080ff"),
+    ):
+        lit = text.replace("<svg ", f'<svg data-light="{root}" ' if root else "<svg ", 1)
+        lit = lit.replace(
+            'id="light_late"', f'id="light_late" data-light="{hour}"' if hour else 'id="light_late"'
+        )
+        (folder / "scenes" / f"{name}.svg").write_text(lit, "utf-8")
+        scene = f"{name}@late" if hour else name
+        renderer = PuppetRenderer(folder, width=320, height=180, scene=scene)
+        x, y, wide, high = renderer.head_box()
+        out = np.zeros((180, 320, 4), np.uint8)
+        renderer.draw(renderer.pose({}), out)
+        values[name] = out[y + high // 3 : y + high * 2 // 3, x + wide // 3 : x + wide * 2 // 3, :3]
+    day, blue, late = (values[name].reshape(-1, 3).mean(0) for name in ("day", "blue", "late"))
+    assert blue[0] == pytest.approx(day[0], rel=0.06)
+    assert blue[2] == pytest.approx(day[2] * 128 / 255, rel=0.06)
+    assert late[2] < 0.6 * day[2]
+
+
+def test_a_light_that_is_no_colour_is_one_clear_line(tmp_path: Path) -> None:
+    folder = shutil.copytree(CHARACTERS / "kohaku", tmp_path / "kohaku")
+    room = folder / "scenes" / "night_room.svg"
+    room.write_text(
+        re.sub(r'data-light="[^"]*"', 'data-light="mauve"', room.read_text("utf-8"), count=1)
+    )
+    with pytest.raises(CharacterError, match=r"night_room\.svg: data-light='mauve' is no colour"):
+        Scene(folder, "night_room", 320, 180)
