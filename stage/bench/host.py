@@ -16,9 +16,12 @@ from dialogue.character import load_character
 from dialogue.ticks import TICKS_PER_S, Ticks, from_s
 from render.frames import Pixels
 from render.puppet import PuppetRenderer
-from stage import folders, looking
+from stage import engines, folders, looking
 from stage.babble import babble
+from stage.bench import lines
 from stage.bench.figures import Figure
+from stage.bench.hearing import heard
+from stage.config import Show
 
 FPS = 30
 FRAME = TICKS_PER_S // FPS
@@ -29,6 +32,8 @@ SIZES = ((1280, 720, 9.0), (1920, 1080, 18.0))
 """Width, height and the median's target in milliseconds."""
 P95 = 1.5
 """The 95th percentile may be so many times the median's target."""
+VOICE_LINES = 10
+"""Lines a language that each host says to the recogniser."""
 JUMP_MINUTES = 10
 JUMP_BOUND = 10.0
 """Percent of the picture's height that anything but lids, irises and lips may move in a 30th of
@@ -220,10 +225,32 @@ def mouths() -> list[Figure]:
     return figures
 
 
+def voices() -> list[Figure]:
+    """How well the voice of each host is understood in each language, and how high it is."""
+    figures = []
+    for name in folders.names():
+        character = load_character(folders.character(name))
+        speaker = engines.make_speaker(Show(character=name), character)
+        speaker.warm()
+        for language in character.languages:
+            texts = lines.SPOKEN[language][:VOICE_LINES]
+            found = heard(speaker, language, texts)
+            unit = "word" if language == "en" else "character (by sound)"
+            figures.append(
+                _figure(
+                    f"{name}: {unit} error rate, {language}", found.wrong, "%", "report",
+                    f"{len(texts)} lines, heard by Whisper base; median pitch "
+                    f"{found.pitch_hz:.0f} Hz",
+                )
+            )  # fmt: skip
+    return figures
+
+
 PARTS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
     "frames": ("what a picture of each host costs", frames),
     "naive": ("the same against a redraw of every path", against_naive),
     "jumps": ("ten minutes of random cues: the largest jump", jumps),
     "mouths": ("the 15 mouths told apart", mouths),
+    "voices": ("the voice of each host, heard by an independent recogniser", voices),
 }
 """Part -> (description, measure)."""

@@ -48,13 +48,6 @@ def _speaker() -> Any:
     return speaker
 
 
-@cache
-def _recogniser() -> Any:
-    from stage import engines
-
-    return engines.make_recogniser()
-
-
 # The show ---------------------------------------------------------------------------------------
 
 TALK_S = 615.0
@@ -820,56 +813,19 @@ def _piper() -> list[Figure]:
 
 def words() -> list[Figure]:
     """Speech recognised from what the default voices say."""
-    import soxr
+    from stage.bench.hearing import heard
 
     figures = []
     for language, texts in lines.SPOKEN.items():
-        wrong = total = 0
-        for number, text in enumerate(texts):
-            sound = np.concatenate(
-                [c.samples for c in _speaker().speak(Utterance(number, 0, text, language))]
-            )
-            heard = _recogniser().transcribe(soxr.resample(sound, TICKS_PER_S, 16_000), language)
-            expected, got = _units(text, language), _units(heard.text, language)
-            wrong += _distance(expected, got)
-            total += len(expected)
         target = "<= 8" if language == "en" else "report"
         unit = "word" if language == "en" else "character (by sound)"
         figures.append(
             _figure(
-                f"{unit} error rate, {language}", 100.0 * wrong / total, "%", target,
-                f"{len(texts)} lines through the default voice, heard by Whisper base",
+                f"{unit} error rate, {language}", heard(_speaker(), language, texts).wrong, "%",
+                target, f"{len(texts)} lines through the default voice, heard by Whisper base",
             )
         )  # fmt: skip
     return figures
-
-
-def _units(text: str, language: str) -> list[str]:
-    """Return what is compared: English words; Chinese and Japanese by sound, not by spelling."""
-    kept = "".join(ch.lower() if ch.isalnum() or ch in " '" else " " for ch in text)
-    if language == "zh":
-        from pypinyin import lazy_pinyin
-
-        return [p for p in lazy_pinyin(kept.replace(" ", "")) if p.strip()]
-    if language == "ja":
-        import pyopenjtalk
-
-        return [p.lower() for p in pyopenjtalk.g2p(kept.replace(" ", "")).split() if p != "pau"]
-    digits = {str(n): word for n, word in enumerate(_DIGITS)}
-    return [digits.get(word, word) for word in kept.replace("'", "").split()]
-
-
-_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-
-
-def _distance(a: Sequence[str], b: Sequence[str]) -> int:
-    """Return the edit distance."""
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        last, row[0] = row[0], i
-        for j, y in enumerate(b, 1):
-            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (x != y))
-    return row[-1]
 
 
 PARTS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
