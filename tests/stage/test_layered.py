@@ -202,3 +202,29 @@ def test_what_is_no_psd_is_one_clear_line(tmp_path: Path) -> None:
         layered.read(tmp_path / "art.psd")
     with pytest.raises(ConfigError, match="no such file"):
         layered.read(tmp_path / "none.psd")
+
+
+def test_a_group_of_a_psd_is_one_picture_of_what_is_visible_in_it(tmp_path: Path) -> None:
+    psd_tools = pytest.importorskip("psd_tools", reason="needs psd-tools (the extra psd)")
+    image = pytest.importorskip("PIL.Image")
+    made = psd_tools.PSDImage.new("RGBA", (60, 40))
+    group = made.create_group(name="Hair Back")
+    for colour, box, visible in (
+        ((200, 40, 40, 255), (10, 5, 30, 20), True),
+        ((40, 200, 40, 255), (25, 15, 45, 35), True),
+        ((40, 40, 200, 255), (0, 0, 60, 40), False),
+    ):
+        pixels = np.zeros((40, 60, 4), np.uint8)
+        pixels[box[1] : box[3], box[0] : box[2]] = colour
+        layer = made.create_pixel_layer(image.fromarray(pixels), "stroke")
+        layer.visible = visible
+        group.append(layer)
+    file = tmp_path / "art.psd"
+    made.save(file)
+    layers, size = layered.read(file)
+    assert size == (60, 40)
+    assert [(layer.name, layer.hidden) for layer in layers] == [("hair_back", False)]
+    assert layers[0].box == (10, 5, 45, 35)
+    assert layers[0].pixels[2, 2].tolist() == [40, 40, 200, 255]  # BGRA of the red one
+    assert layers[0].pixels[-2, -2].tolist() == [40, 200, 40, 255]
+    assert layers[0].pixels[-2, 2, 3] == 0
