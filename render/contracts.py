@@ -1,4 +1,8 @@
-"""The contracts of a renderer (`bunraku.renderer`) and a sink (`bunraku.sink`)."""
+"""The contracts of a renderer (`bunraku.renderer`) and a sink (`bunraku.sink`).
+
+A sink may also be a `CaptionSink` or a `StemSink`: it then has one method more, and gets what that
+asks for on the same thread as everything else.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,6 +10,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from avatar.pose import ParameterTable, Pose
 from dialogue.ticks import Ticks
+from render.captions import Caption
 from render.frames import Pixels, VideoFrame
 from voice.speech import Samples
 
@@ -65,3 +70,22 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish cleanly; safe to call twice."""
+
+
+@runtime_checkable
+class CaptionSink(Protocol):
+    """A sink that shows or writes down what is said."""
+
+    def caption(self, caption: Caption) -> None:
+        """Take one block, in order of time, when the utterance that it belongs to has begun.
+
+        The same block (with the same start) may come again with more words or another stop.
+        """
+
+
+@runtime_checkable
+class StemSink(Protocol):
+    """A sink that keeps voice and music apart."""
+
+    def stems(self, pts: Ticks, voice: Samples, music: Samples) -> None:
+        """Take the parts of the block that `audio` gets next, before they were mixed."""

@@ -15,7 +15,7 @@ import sys
 from stage.bench.figures import Figure, as_json, as_table
 from stage.config import ConfigError
 
-AREAS = {"loop": "stage.bench.loop", "host": "stage.bench.host"}
+AREAS = {"air": "stage.bench.air", "host": "stage.bench.host", "loop": "stage.bench.loop"}
 """Area -> module with `PARTS`: name -> (description, measure() -> list[Figure])."""
 
 
