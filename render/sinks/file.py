@@ -9,27 +9,14 @@ when it is closed (FFmpeg's `hybrid_fragmented`, from 7.1 on).
 import errno
 import itertools
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from dialogue.plugins import EngineError
-from dialogue.ticks import TICKS_PER_S, Ticks
+from dialogue.ticks import Ticks
+from render.encode import PictureEncoder, SoundEncoder, Together
 from render.frames import VideoFrame
 from voice.speech import Samples
-
-_TICK = Fraction(1, TICKS_PER_S)
-
-# FFmpeg's numbers (libavutil/pixfmt.h): the matrix is the one cv2 converts with, BT.601 in limited
-# range; primaries and transfer are those of the drawing, which is sRGB.
-_MATRIX_BT601 = 5
-_LIMITED = 1
-_BT709 = 1
-
-_EARLY: Ticks = 2 * TICKS_PER_S
-"""Sound kept while waiting for the first picture."""
 
 
 class FileSink:
@@ -69,10 +56,7 @@ class FileSink:
         """
         self.path = Path(path)
         """Where the film will be; settled by `open`."""
-        # No B-frames: a fifth less work, which a live show needs more than a smaller file.
-        self._options = {
-            "crf": str(crf), "preset": preset, "threads": str(threads), "bf": "0",
-        }  # fmt: skip
+        self._options: dict[str, Any] = {"crf": crf, "preset": preset, "threads": threads}
         self._audio_bitrate = audio_bitrate
         self._flags = "+hybrid_fragmented+frag_keyframe+delay_moov" if crash_safe else "+faststart"
         self._overwrite = overwrite
@@ -94,9 +78,7 @@ class FileSink:
         if not self._overwrite:
             self.path = _unused(self.path)
         self._part = _part(self.path)
-        self._first: Ticks | None = None
-        self._early: list[tuple[Ticks, Samples]] = []
-        self._sound: Ticks = 0  # film time up to which there is sound
+        self._together = Together()
         try:
             with self._part.open("wb"):
                 pass  # says plainly what is wrong with the folder, which FFmpeg does not
@@ -108,56 +90,22 @@ class FileSink:
             )
         except OSError as error:
             raise EngineError(_why(self.path, error)) from None
-        video = self._container.add_stream("libx264", rate=fps, options=self._options)
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        video.time_base = video.codec_context.time_base = _TICK
-        video.codec_context.gop_size = fps * 2
-        video.codec_context.colorspace = _MATRIX_BT601
-        video.codec_context.color_range = _LIMITED
-        video.codec_context.color_primaries = video.codec_context.color_trc = _BT709
-        audio = self._container.add_stream("aac", rate=TICKS_PER_S)
-        audio.codec_context.layout = "mono"
-        audio.bit_rate = self._audio_bitrate
-        audio.time_base = _TICK
-        self._video, self._audio = video, audio
+        self._pictures = PictureEncoder(width=width, height=height, fps=fps, **self._options)
+        self._sounds = SoundEncoder(bitrate=self._audio_bitrate)
+        self._video = self._pictures.stream_in(self._container)
+        self._audio = self._sounds.stream_in(self._container)
 
     def video(self, frame: VideoFrame) -> None:
         """Encode one picture."""
-        import av
-
-        if self._first is None:
-            self._first = frame.pts
-            for pts, samples in self._early:
-                self.audio(pts, samples)
-            self._early.clear()
-        picture = av.VideoFrame.from_ndarray(frame.i420, format="yuv420p")
-        picture.pts, picture.time_base = frame.pts - self._first, _TICK
-        picture.colorspace, picture.color_range = _MATRIX_BT601, _LIMITED
-        self._mux(self._video, picture)
+        for at, samples in self._together.picture(frame.pts):
+            self._mux(self._container, self._audio, self._sounds.encode(samples, pts=at))
+        at = frame.pts - (self._together.first or 0)
+        self._mux(self._container, self._video, self._pictures.encode(frame, pts=at))
 
     def audio(self, pts: Ticks, samples: Samples) -> None:
         """Encode a block of sound."""
-        import av
-
-        if self._first is None:
-            self._early.append((pts, samples))
-            while pts - self._early[0][0] > _EARLY:
-                del self._early[0]
-            return
-        at = pts - self._first
-        if at < self._sound:
-            samples = samples[self._sound - at :]
-        elif at > self._sound:  # begun after the picture
-            samples = np.concatenate([np.zeros(at - self._sound, np.float32), samples])
-        if not len(samples):
-            return
-        block = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples, np.float32)[None, :], format="fltp", layout="mono"
-        )
-        block.sample_rate = TICKS_PER_S
-        block.pts, block.time_base = self._sound, _TICK
-        self._sound += len(samples)
-        self._mux(self._audio, block)
+        for at, block in self._together.sound(pts, samples):
+            self._mux(self._container, self._audio, self._sounds.encode(block, pts=at))
 
     def close(self) -> None:
         """Flush, close and give the film its name.
@@ -169,22 +117,22 @@ class FileSink:
         if container is None:
             return
         try:
-            if self._first is not None:
-                for stream in (self._video, self._audio):
-                    for packet in stream.encode(None):
-                        container.mux(packet)
+            if self._together.first is not None:
+                self._mux(container, self._video, self._pictures.finish())
+                self._mux(container, self._audio, self._sounds.finish())
             container.close()
-            if self._first is not None:
+            if self._together.first is not None:
                 self._part.replace(self.path)
             else:
                 self._part.unlink(missing_ok=True)
         except OSError as error:
             raise EngineError(_why(self.path, error)) from None
 
-    def _mux(self, stream: Any, frame: Any) -> None:
+    def _mux(self, container: Any, stream: Any, packets: list[Any]) -> None:
         try:
-            for packet in stream.encode(frame):
-                self._container.mux(packet)
+            for packet in packets:
+                packet.stream = stream
+                container.mux(packet)
         except OSError as error:
             raise EngineError(_why(self.path, error)) from None
 
