@@ -2,9 +2,7 @@
 
 import asyncio
 import itertools
-import multiprocessing
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -23,6 +21,7 @@ from dialogue.ticks import TICKS_PER_S, Ticks, to_s
 from stage import wire
 from stage.bench import lines
 from stage.bench.figures import Figure
+from stage.bench.processes import apart, held_mib
 from stage.config import Show, SinkTable
 
 AREA = "loop"
@@ -124,23 +123,7 @@ def _show() -> tuple[_Watch, Path]:
     In a process of its own: this one may hold models that other parts have loaded.
     """
     film = _folder() / "show.mp4"
-    return _apart(_run_show, film), film
-
-
-def _apart(work: Callable[..., None], *arguments: Any) -> Any:
-    """Run `work(connection, *arguments)` in a process of its own; return what it sends."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(theirs, *arguments))
-    process.start()
-    theirs.close()
-    try:
-        return ours.recv()
-    except EOFError:
-        process.join()
-        raise RuntimeError(f"the show ended with exit code {process.exitcode}") from None
-    finally:
-        process.join()
+    return apart(_run_show, film), film
 
 
 def _run_show(connection: Connection, film: Path) -> None:
@@ -156,7 +139,7 @@ def _run_show(connection: Connection, film: Path) -> None:
                 name: size
                 for name, pid in (("house", os.getpid()), ("body", house.body.pid),
                                   ("mind", house.mind.pid))
-                if pid is not None and (size := _held_mib(pid)) is not None
+                if pid is not None and (size := held_mib(pid)) is not None
             }  # fmt: skip
             if len(held) == 3:
                 watch.held.append((time.monotonic() - begun, held))
@@ -200,16 +183,6 @@ def _tell(text: str) -> None:
     """Show what is going on where somebody watches."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K  {text}"[:100], end="", file=sys.stderr, flush=True)
-
-
-def _held_mib(pid: int) -> float | None:
-    """Return the memory that is the process's own (USS): shared weights count for nobody."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
-    except OSError:
-        return None  # no Linux, or it has ended
-    sizes = re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", rollup, re.M)
-    return sum(map(int, sizes)) / 1024
 
 
 @dataclass(frozen=True)
@@ -352,7 +325,7 @@ def _median(values: Sequence[float]) -> float | None:
 
 def starts() -> list[Figure]:
     """Seconds from the start of a show to its first frame, and until it can answer."""
-    took = _apart(_run_starts)
+    took = apart(_run_starts)
     how = f"median of {len(took)} starts after a first one, persona from the disk"
     return [
         _figure("start → first frame", _median([t["body"] for t in took]), "s", "<= 3", how),
