@@ -2,7 +2,8 @@
 
 Runs on: the caller's thread puts frames and sound in; one thread a sink takes them out. A sink's
 frame queue holds 4 (when it is full the oldest goes and is counted), its sound 1 s (when it is
-full the sink is off the air). A sink that raises is closed and made anew after 1, 2, 4 ... 30 s.
+full the sink is off the air), its captions 64 blocks (a correction takes its block's place; when it
+is full the oldest goes). A sink that raises is closed and made anew after 1, 2, 4 ... 30 s.
 With `blocking=True` (films made offline) the caller waits instead, nothing is dropped, and a
 sink that fails stays off. All sinks share a picture's memory, which is lent by `blank` and used
 again when the last of them is done with it; at most 5 pictures a sink can be under way.
@@ -20,12 +21,14 @@ import numpy as np
 
 from dialogue.background import be_nicer
 from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
-from render.contracts import Sink
+from render.captions import Caption
+from render.contracts import CaptionSink, Sink
 from render.frames import Pixels, VideoFrame
 from voice.speech import Samples
 
 FRAMES = 4
 SOUND: Ticks = TICKS_PER_S
+CAPTIONS = 64
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 HEALTHY_S = 10
 """A sink that has sent this many seconds of pictures is well again: its back-off starts over."""
@@ -110,6 +113,11 @@ class Air:
         for line in self._lines.values():
             line.audio(pts, block)
 
+    def caption(self, caption: Caption) -> None:
+        """Give a block of captions to every sink that takes them, before the sound it is of."""
+        for line in self._lines.values():
+            line.caption(caption)
+
     def status(self) -> list[SinkStatus]:
         """Return how each sink is doing."""
         return [line.status() for line in self._lines.values()]
@@ -191,6 +199,7 @@ class _Line:
         self._frames: deque[_Picture] = deque()
         self._sound: deque[tuple[Ticks, Samples]] = deque()
         self._held: Ticks = 0
+        self._captions: deque[Caption] = deque()
         self._change = threading.Condition()
         self._ending = False
         self._overflow = False
@@ -239,6 +248,20 @@ class _Line:
             self._held += len(samples)
             self._change.notify_all()
 
+    def caption(self, caption: Caption) -> None:
+        with self._change:
+            if not self._working():
+                return
+            for index, waiting in enumerate(self._captions):
+                if waiting.key == caption.key:
+                    self._captions[index] = caption
+                    break
+            else:
+                if len(self._captions) >= CAPTIONS:
+                    self._captions.popleft()
+                self._captions.append(caption)
+            self._change.notify_all()
+
     def status(self) -> SinkStatus:
         with self._change:
             return SinkStatus(
@@ -263,6 +286,7 @@ class _Line:
         while self._frames:
             self._frames.popleft().release()
         self._sound.clear()
+        self._captions.clear()
         self._held = 0
         self._change.notify_all()
 
@@ -309,18 +333,29 @@ class _Line:
         while True:
             with self._change:
                 self._change.wait_for(
-                    lambda: self._frames or self._sound or self._ending or self._overflow
+                    lambda: (
+                        self._frames
+                        or self._sound
+                        or self._captions
+                        or self._ending
+                        or self._overflow
+                    )
                 )
                 if self._overflow:
                     raise RuntimeError(self._error)
+                captions = list(self._captions)
+                self._captions.clear()
                 sound = list(self._sound)
                 self._sound.clear()
                 self._held = 0
                 picture = self._frames.popleft() if self._frames else None
-                if not sound and picture is None and self._ending:
+                if not (sound or captions or picture is not None) and self._ending:
                     return
                 self._change.notify_all()
             try:
+                if isinstance(sink, CaptionSink):
+                    for caption in captions:
+                        sink.caption(caption)
                 for pts, samples in sound:
                     sink.audio(pts, samples)
                 if picture is not None:

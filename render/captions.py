@@ -1,7 +1,8 @@
 """Captions: what was said, in blocks of two lines, with the time of each word.
 
-Pure functions of an utterance's text and its timed words; `Transcript` writes them to files. Runs
-on: the body's thread makes them when an utterance is over (a millisecond each), a sink's writes.
+Pure functions of an utterance's text and its timed words; `render.captioner` follows a show with
+them, `Transcript` writes them to files. Runs on: the body's thread makes them when an utterance
+begins (a millisecond each), a sink's thread writes.
 
 A line has at most 42 columns, in which a Chinese or Japanese sign counts two (Netflix, Timed Text
 Style Guide: 42 letters of English; its 16 signs of Chinese and 13 of Japanese a line leave room for
@@ -51,6 +52,10 @@ Word = tuple[int, int, Ticks, Ticks]
 """First and last+1 character in the text, begin and end on the stage clock."""
 
 
+Line = tuple[int, int]
+"""First and last+1 character of a line in the text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caption:
     """One block on screen."""
@@ -60,11 +65,15 @@ class Caption:
     stop: Ticks
     """When it goes."""
     lines: tuple[str, ...]
-    """One or two lines of at most 42 columns."""
+    """One or two lines of at most 42 columns; none takes back what was announced before."""
     language: str
     """ISO 639-1 code."""
     words: tuple[tuple[Ticks, int, int], ...]
     """When each word begins, its line, and its first character in it."""
+    key: tuple[int, int, int] = (0, 0, 0)
+    """Turn, utterance and number of the block in it: the same for the same block."""
+    final: bool = True
+    """False while its words, times or end may still be corrected."""
 
 
 def captions(text: str, words: Sequence[Word], language: str) -> list[Caption]:
@@ -77,30 +86,44 @@ def captions(text: str, words: Sequence[Word], language: str) -> list[Caption]:
     """
     if not words or not text.strip():
         return []
-    lines = _lines(text, words)
+    return place(text, lay_out(text, words), words, language)
+
+
+def place(text: str, lines: Sequence[Line], words: Sequence[Word], language: str) -> list[Caption]:
+    """Return blocks of two lines each, in time; one without any timed word is left out.
+
+    Args:
+        text: what was said.
+        lines: where it breaks, from `lay_out`.
+        words: those with a time, in order.
+        language: ISO 639-1 code of the text.
+    """
     words = [part for word in words for part in _parts(word, [stop for _, stop in lines])]
     made = []
-    for block in (lines[i : i + LINES] for i in range(0, len(lines), LINES)):
+    for number, i in enumerate(range(0, len(lines), LINES)):
+        block = lines[i : i + LINES]
         first, last = block[0][0], block[-1][1]
         own = [w for w in words if first <= w[0] < last]
         if not own:
             continue
         later = [w for w in words if w[0] >= last]
-        shown = sum(_letters(text[a:b]) for a, b in block)
-        wanted = max(LEAST, int(shown * TICKS_PER_S / _pace(language)))
-        stop = max(own[-1][3], min(own[0][2] + wanted, own[-1][3] + LINGER))
+        stop = max(own[-1][3], min(own[0][2] + reading(text[first:last], language),
+                                   own[-1][3] + LINGER))  # fmt: skip
         if later:
             stop = min(stop, later[0][2])
         marks = []
         for begin, _, at, _ in own:
             line = next(i for i, (a, b) in enumerate(block) if a <= begin < b)
             marks.append((at, line, begin - block[line][0]))
-        made.append(
-            Caption(
-                own[0][2], stop, tuple(text[a:b].rstrip() for a, b in block), language, tuple(marks)
-            )
-        )
+        shown = tuple(text[a:b].rstrip() for a, b in block)
+        made.append(Caption(own[0][2], stop, shown, language, tuple(marks), (0, 0, number)))
     return made
+
+
+def reading(text: str, language: str) -> Ticks:
+    """Return how long it takes to read `text`, at least `LEAST`."""
+    pace = READ_A_SECOND.get(language, READ_LATIN_A_SECOND)
+    return max(LEAST, int(letters(text) * TICKS_PER_S / pace))
 
 
 def _parts(word: Word, breaks: Sequence[int]) -> list[Word]:
@@ -119,16 +142,18 @@ def width(text: str) -> int:
     )
 
 
-def _pace(language: str) -> float:
-    return READ_A_SECOND.get(language, READ_LATIN_A_SECOND)
-
-
-def _letters(text: str) -> int:
+def letters(text: str) -> int:
+    """Return how many signs there are to read."""
     return sum(not ch.isspace() for ch in text)
 
 
-def _lines(text: str, words: Sequence[Word]) -> list[tuple[int, int]]:
-    """Return where each line begins and ends in `text`: the cheapest way to break it."""
+def lay_out(text: str, words: Sequence[Word]) -> list[Line]:
+    """Return where each line begins and ends in `text`: the cheapest way to break it.
+
+    Args:
+        text: what is said; at least one letter.
+        words: which no line breaks, as far as they are known; their times do not matter.
+    """
     places = _places(text, words)
     best: dict[tuple[int, int], tuple[float, list[tuple[int, int]]]] = {(0, 0): (0.0, [])}
     # Lines are counted, so that a break between two blocks costs more than one inside a block.

@@ -77,9 +77,11 @@ class CaptionSink(Protocol):
     """A sink that shows or writes down what is said."""
 
     def caption(self, caption: Caption) -> None:
-        """Take one block, in order of time, when the utterance that it belongs to has begun.
+        """Take one block, when the utterance that it belongs to has begun or before it is heard.
 
-        The same block (with the same start) may come again with more words or another stop.
+        The same block (with the same key) comes again with every correction: more words, other
+        times, no lines where it is taken back. With `final` it comes once, when it is over; those
+        are in order of time.
         """
 
 

@@ -22,6 +22,7 @@ from dialogue import plugins
 from dialogue.background import LOWEST, apart
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
 from render.air import Air
+from render.captioner import Captioner
 from render.clock import MonotonicClock
 from render.contracts import Renderer
 from render.convert import to_i420
@@ -66,6 +67,7 @@ class Body:
         """
         self.playout = Playout(pause_ticks=pause_ms * TICKS_PER_MS)
         self.performer = performer
+        self.captioner = Captioner()
         self.renderer = renderer
         self.air = air
         self.frame_ticks: Ticks = TICKS_PER_S // fps
@@ -123,6 +125,8 @@ class Body:
         if until > self._mixed:
             samples = self.playout.mix(self._mixed, until - self._mixed)
             self._events()
+            for caption in self.captioner.take(until):
+                self.air.caption(caption)
             self.air.audio(self._mixed, samples)
             self._mixed = until
         self._perform(pts)
@@ -151,9 +155,12 @@ class Body:
             self._words[key] = []
             self._cues[key] = []
         self._words[key].extend(message.words)
+        text, language = self._about[key].text, self._about[key].language
+        self.captioner.know(key, text, language, message.words, complete=chunk.final)
         origin = self._origins.get(key)
         if origin is not None and message.words:
-            self._tell(wire.Words(turn=key[0], utterance=key[1], words=message.words))
+            lines = self.captioner.lines(key)
+            self._tell(wire.Words(turn=key[0], utterance=key[1], words=message.words, lines=lines))
         self.performer.speech(
             message.turn, message.utterance, origin, chunk.phonemes, chunk.samples, chunk.start,
             complete=chunk.final,
@@ -171,6 +178,7 @@ class Body:
                     self._talking = True
                     self.performer.state("speaking", event.pts)
                 words = tuple(self._words[key])
+                self.captioner.begin(key, event.pts)
                 self._cues[key] = _place_cues(about, words, event.pts)
                 lead_ns = (event.pts - self._now) * 1_000_000 // TICKS_PER_MS
                 self._tell(
@@ -178,11 +186,13 @@ class Body:
                         turn=key[0], utterance=key[1], pts=event.pts,
                         monotonic_ns=time.monotonic_ns() + lead_ns,
                         text=about.text, words=words, language=about.language,
+                        lines=self.captioner.lines(key),
                     )
                 )  # fmt: skip
             elif event.kind == "shifted":
                 self._origins[key] = event.pts
                 self.performer.shift(*key, event.pts)
+                self.captioner.shift(key, event.pts, event.heard)
                 self._tell(wire.Shifted(turn=key[0], utterance=key[1], pts=event.pts))
             elif event.kind == "finished":
                 self._end(key, event.heard, cancelled=False)
@@ -190,6 +200,7 @@ class Body:
     def _end(self, key: tuple[int, int], heard: Ticks, *, cancelled: bool) -> None:
         about = self._about.pop(key, None)
         self._words.pop(key, None)
+        self.captioner.end(key, heard)
         origin = self._origins.pop(key, None)
         self._tell(
             wire.Heard(

@@ -166,7 +166,7 @@ class House:
                 self._event(
                     "caption", turn=message.turn, utterance=message.utterance, text=message.text,
                     language=message.language, at_ms=message.pts / 48,
-                    words=_milliseconds(message.words),
+                    words=_milliseconds(message.words), lines=message.lines,
                 )  # fmt: skip
             case wire.Shifted():
                 self._event(
@@ -176,7 +176,7 @@ class House:
             case wire.Words():
                 self._event(
                     "words", turn=message.turn, utterance=message.utterance,
-                    words=_milliseconds(message.words),
+                    words=_milliseconds(message.words), lines=message.lines,
                 )  # fmt: skip
             case wire.Heard():
                 self.mind.send(message)

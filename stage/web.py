@@ -217,6 +217,7 @@ class Memory:
                 known = self._captions.get((event["turn"], event["utterance"]))
                 if known is not None:
                     known["words"].extend(event["words"])
+                    known["lines"] = event.get("lines", known.get("lines", []))
             case "heard" if event["finished"]:
                 known = self._captions.pop((event["turn"], event["utterance"]), None)
                 if event["cancelled"]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from voice.speech import AudioChunk, PhonemeSpan, WordSpan
 
-WIRE_VERSION = 2
+WIRE_VERSION = 3
 """Raised with every change of a message."""
 
 
@@ -144,6 +144,8 @@ class Started(_Message, frozen=True):
     text: str
     words: tuple[tuple[int, int, int, int], ...]
     language: str
+    lines: tuple[tuple[int, int], ...] = ()
+    """Where its captions break: first and last+1 character of each line, two to a block."""
 
 
 class Shifted(_Message, frozen=True):
@@ -161,6 +163,8 @@ class Words(_Message, frozen=True):
     turn: int
     utterance: int
     words: tuple[tuple[int, int, int, int], ...]
+    lines: tuple[tuple[int, int], ...] = ()
+    """Where its captions break now."""
 
 
 class Heard(_Message, frozen=True):

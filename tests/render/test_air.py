@@ -9,7 +9,8 @@ import pytest
 
 from dialogue.ticks import TICKS_PER_S, Ticks
 from render import air as air_module
-from render.air import FRAMES, Air, SinkStatus
+from render.air import CAPTIONS, FRAMES, Air, SinkStatus
+from render.captions import Caption
 from render.frames import VideoFrame
 from voice.speech import Samples
 
@@ -294,3 +295,57 @@ def test_a_sink_cannot_write_into_a_picture_that_others_see(live: Air, quick: No
     live.video(frame(live, 1))
     sink.wait(lambda: len(sink.frames) == 1)
     assert errors == ["assignment destination is read-only"]
+
+
+class Scribe(Recorder):
+    """A recorder that takes captions too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.captions: list[Caption] = []
+        self.threads: set[str] = set()
+
+    def caption(self, caption: Caption) -> None:
+        self.threads.add(threading.current_thread().name)
+        with self.changed:
+            self.captions.append(caption)
+            self.changed.notify_all()
+
+
+def block(number: int, text: str = "Hello", *, final: bool = False) -> Caption:
+    return Caption(number * 100, number * 100 + 50, (text,), "en", (), (1, 0, number), final)
+
+
+def test_captions_come_in_order_on_the_sinks_own_thread_and_only_to_those_who_take_them() -> None:
+    air = Air(width=WIDTH, height=HEIGHT, fps=FPS)
+    scribe, deaf = Scribe(), Recorder()
+    air.add("scribe", lambda: scribe)
+    air.add("deaf", lambda: deaf)
+    assert scribe.opened.wait(WAIT_S)
+    for number in range(3):
+        air.caption(block(number))
+        air.audio(number, np.zeros(1, np.float32))
+    scribe.wait(lambda: len(scribe.captions) == 3)
+    deaf.wait(lambda: len(deaf.sound) == 3)
+    air.close()
+    assert [c.key[2] for c in scribe.captions] == [0, 1, 2]
+    assert scribe.threads == {"sink-scribe"}
+
+
+def test_a_slow_sink_gets_only_the_newest_of_each_caption_and_the_oldest_go_when_it_is_full() -> (
+    None
+):
+    air = Air(width=WIDTH, height=HEIGHT, fps=FPS)
+    scribe = Scribe()
+    air.add("scribe", lambda: scribe)
+    scribe.gate.clear()
+    air.video(frame(air, 0))
+    assert scribe.entered.wait(WAIT_S)  # it is busy now
+    for number in range(CAPTIONS + 6):
+        air.caption(block(number))
+        air.caption(block(number, "Hello there", final=True))
+    scribe.gate.set()
+    scribe.wait(lambda: len(scribe.captions) >= CAPTIONS)
+    air.close()
+    assert [c.key[2] for c in scribe.captions] == list(range(6, CAPTIONS + 6))
+    assert all(c.final and c.lines == ("Hello there",) for c in scribe.captions)

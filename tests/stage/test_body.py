@@ -7,6 +7,7 @@ from avatar.performer import Performer
 from avatar.pose import ParameterTable, Pose
 from dialogue.ticks import TICKS_PER_S, Ticks
 from render.air import Air
+from render.captions import Caption
 from render.frames import Pixels, VideoFrame
 from stage import wire
 from stage.body import AUDIO_LEAD, Body
@@ -34,6 +35,7 @@ class Tape(Air):
         super().__init__(width=16, height=16, fps=FPS)
         self.sound: list[tuple[Ticks, Samples]] = []
         self.frames: list[Ticks] = []
+        self.captions: list[Caption] = []
         self.seen = True
 
     @property
@@ -45,6 +47,9 @@ class Tape(Air):
 
     def audio(self, pts: Ticks, samples: Samples) -> None:
         self.sound.append((pts, samples.copy()))
+
+    def caption(self, caption: Caption) -> None:
+        self.captions.append(caption)
 
 
 class Scene:
@@ -218,3 +223,53 @@ def test_nothing_is_drawn_while_nobody_watches_and_the_show_goes_on() -> None:
     scene.tape.seen = True
     scene.run(1)
     assert len(scene.notes.poses) == FPS
+
+
+def words_of(scene: Scene, text: str, *, final: bool = True) -> None:
+    """Say `text` with a word of a quarter of a second each."""
+    quarter = TICKS_PER_S // 4
+    spans, at = [], 0
+    for index, word in enumerate(text.split()):
+        begin = text.index(word, at)
+        at = begin + len(word)
+        spans.append(WordSpan(begin, at, index * quarter, (index + 1) * quarter))
+    tone = (0.3 * np.sin(np.arange(len(spans) * quarter) * 0.05)).astype(np.float32)
+    chunk = AudioChunk(1, 0, 0, tone, (), tuple(spans), final=final)
+    scene.body.receive(wire.say(chunk, text=text, last=True), scene.pts)
+
+
+def test_captions_are_announced_when_an_utterance_begins_and_final_when_they_are_over() -> None:
+    scene = Scene()
+    words_of(scene, "The rain just started singing on the roof. Come in and grab a warm cushion!")
+    scene.run(0.1)
+    (started,) = scene.messages(wire.Started)
+    assert isinstance(started, wire.Started)
+    (early,) = scene.tape.captions
+    assert not early.final
+    assert early.start == started.pts
+    assert early.lines == (
+        "The rain just started singing on the roof.", "Come in and grab a warm cushion!",
+    )  # fmt: skip
+    assert [started.text[a:b].strip() for a, b in started.lines] == list(early.lines)
+    scene.run(6.0)
+    *_, last = scene.tape.captions
+    assert last.final
+    assert [c.final for c in scene.tape.captions].count(True) == 1
+    quarter = TICKS_PER_S // 4
+    assert [at for at, _, _ in last.words] == [started.pts + i * quarter for i in range(15)]
+    assert last.stop >= started.pts + 15 * quarter
+
+
+def test_a_cancelled_caption_ends_at_the_last_word_heard() -> None:
+    scene = Scene()
+    words_of(scene, "One two three four five six seven eight nine ten.")
+    scene.run(1.3)
+    scene.body.receive(wire.Cancel(turn=1, reason="barge-in"), scene.pts)
+    scene.run(2.0)
+    (heard,) = scene.messages(wire.Heard)
+    assert isinstance(heard, wire.Heard)
+    *_, last = scene.tape.captions
+    said = int(np.ceil(heard.ticks / (TICKS_PER_S // 4)))
+    assert last.final
+    assert last.lines == (" ".join("One two three four five six seven eight".split()[:said]),)
+    assert last.stop <= scene.tape.captions[0].start + heard.ticks + TICKS_PER_S
