@@ -377,7 +377,13 @@ class Performer:
                 open_by = min(float(self._table.max[i]), max(0.0, values[i] + follow))
                 values[i] = open_by * (1.0 - shut)
 
-    def _place_mouth(self, values: Floats, weights: Floats) -> None:
+    def _place_mouth(self, values: Floats, spoken: Floats) -> None:
+        # A face may hold the mouth open where the voice leaves it shut.
+        held = np.zeros(len(spoken))
+        held[self._drawn] = values[self._mouth[self._drawn]]
+        held[SIL] = 0.0
+        weights = spoken + spoken[SIL] * held
+        weights[SIL] = spoken[SIL] * (1.0 - float(held.sum()))
         values[self._mouth[self._drawn]] = weights[self._drawn]
         i = self._own["ParamMouthOpenY"]
         if i >= 0:

@@ -60,8 +60,16 @@ STANDARD = (
     Parameter("ParamHandRPoint", 0, 1, 0),
     Parameter("ParamHandLPeace", 0, 1, 0),  # two fingers up,
     Parameter("ParamHandRPeace", 0, 1, 0),
-    Parameter("ParamHandLHeart", 0, 1, 0),  # half a heart; chosen by [[swap]] or [[keyform]]
+    Parameter("ParamHandLHeart", 0, 1, 0),  # half a heart,
     Parameter("ParamHandRHeart", 0, 1, 0),
+    Parameter("ParamHandLOffer", 0, 1, 0),  # the palm up: this way, please,
+    Parameter("ParamHandROffer", 0, 1, 0),
+    Parameter("ParamHandLFold", 0, 1, 0),  # folded on the other hand,
+    Parameter("ParamHandRFold", 0, 1, 0),
+    Parameter("ParamHandLChin", 0, 1, 0),  # at the chin,
+    Parameter("ParamHandRChin", 0, 1, 0),
+    Parameter("ParamHandLMouth", 0, 1, 0),  # before the mouth; chosen by [[swap]] or [[fade]]
+    Parameter("ParamHandRMouth", 0, 1, 0),
     Parameter("ParamEarL", -1, 1, 0),  # animal ears: + perked, - laid back
     Parameter("ParamEarR", -1, 1, 0),
     *(Parameter(f"Viseme_{name}", 0, 1, float(name == "sil")) for name in VISEMES),

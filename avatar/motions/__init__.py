@@ -4,14 +4,16 @@ Three files, each a table per name; a character's own `motions/` folder adds ent
 ours by name. Values are offsets from rest in the parameter's own unit, times are seconds.
 
 - `expressions.toml`: `[happy]` with parameter = offset; `also` other names for it, `ease_s`
-  (0.35) to get there, `hold_s` (2.5) how long it outlasts the last word.
+  (0.35) to get there, `hold_s` (2.5) how long it outlasts the last word. `Viseme_oh = 0.3` opens
+  the mouth where it is silent: what the voice says takes its place.
 - `gestures.toml`: `[wave]` with parameter = [[second, offset], ...], 0 at both ends; `also`,
   `face` an expression that comes with it, `idle_every_s` = [shortest, longest] for small habits
   that happen by themselves when nothing else does.
 - `postures.toml`: `[listening]` with parameter = offset; held while the host is listening,
   thinking, speaking or attending (looking at something it was told to look at); `ease_s`.
 
-The mouth's shapes belong to the voice: no motion may move a viseme or ParamMouthOpenY.
+The mouth's shapes belong to the voice: nothing else may move a viseme, and nothing at all
+ParamMouthOpenY.
 """
 
 import re
@@ -126,13 +128,23 @@ class _File:
         place = f"[{table}] {key}".strip()
         return CharacterError(self.path, line, f"{place}: {fault}", remedy)
 
-    def parameters(self, name: str, entry: Mapping[str, Any], keys: tuple[str, ...]) -> list[str]:
-        """Return the parameters of an entry; anything else must be one of `keys`."""
+    def parameters(
+        self, name: str, entry: Mapping[str, Any], keys: tuple[str, ...], *, mouth: bool = False
+    ) -> list[str]:
+        """Return the parameters of an entry; anything else must be one of `keys`.
+
+        Args:
+            name: of the entry.
+            entry: what it holds.
+            keys: what else it may hold.
+            mouth: visemes are allowed.
+        """
         found = []
         for key in entry:
             if key in keys:
                 continue
-            if key.startswith("Viseme_") or key == "ParamMouthOpenY":
+            spoken = key == "Viseme_sil" or (key.startswith("Viseme_") and not mouth)
+            if spoken or key == "ParamMouthOpenY":
                 raise self.fault(name, key, "the voice moves this", "use ParamMouthForm")
             if key not in self.known:
                 near = get_close_matches(key, [*self.known, *keys], n=1)
@@ -153,13 +165,19 @@ class _File:
             raise self.fault(name, "also", "is no list of names", 'write also = ["smile", ...]')
         return value
 
-    def expression(self, name: str, entry: Mapping[str, Any]) -> Expression:
+    def expression(self, name: str, entry: Mapping[str, Any], *, mouth: bool = False) -> Expression:
+        """Return a face, or a posture; `mouth` where it may open the silent mouth."""
         offsets = {}
-        for key in self.parameters(name, entry, ("also", "ease_s", "hold_s")):
+        for key in self.parameters(name, entry, ("also", "ease_s", "hold_s"), mouth=mouth):
             value = entry[key]
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise self.fault(name, key, f"{value!r} is no number", "write an offset")
             offsets[key] = float(value)
+        shapes = [value for key, value in offsets.items() if key.startswith("Viseme_")]
+        if shapes and (min(shapes) < 0 or sum(shapes) > 1):
+            raise self.fault(
+                name, "", "its visemes are no shares of a mouth", "write 0 to 1 in all"
+            )
         ease = max(0.12, self.number(name, entry, "ease_s", 0.35))
         hold = self.number(name, entry, "hold_s", 2.5)
         return Expression(name, offsets, from_s(ease), from_s(hold))
@@ -214,7 +232,7 @@ def read_motions(folder: Path | None, table: ParameterTable) -> Motions:
             file = _File(path, table)
             for name, entry in file.tree.items():
                 if path.stem == "expressions":
-                    expressions[name] = file.expression(name, entry)
+                    expressions[name] = file.expression(name, entry, mouth=True)
                 elif path.stem == "gestures":
                     gestures[name] = file.gesture(name, entry)
                 elif path.stem == "postures":

@@ -606,18 +606,19 @@ class Puppet:
 
     def fades(self) -> dict[str, float]:
         """Return the opacity of groups that are not opaque under the last pose."""
-        found = {
-            name: _at(fade.keys, self._values[fade.parameter])
-            for fade in self.spec.fade
-            for name in fade.groups
-        }
+        found: dict[str, float] = {}
+        for fade in self.spec.fade:
+            share = _at(fade.keys, self._values[fade.parameter])
+            for name in fade.groups:
+                found[name] = found.get(name, 1.0) * share
         for swap in self.spec.swap:
             sums = {
                 group: sum(self._values[parameter] for parameter in parameters)
                 for group, parameters in swap.groups.items()
             }
             shown = max(sums, key=sums.__getitem__)
-            found |= {group: float(group == shown) for group in sums}
+            for group in sums:
+                found[group] = found.get(group, 1.0) * (group == shown)
         return found
 
 

@@ -144,7 +144,7 @@ class TurnSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class FadeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Opacity by a parameter."""
+    """Opacity by a parameter; several of one group multiply, also with a swap."""
 
     groups: tuple[str, ...]
     """Layers, or groups inside live layers."""

@@ -62,7 +62,10 @@ def test_a_character_overrides_by_name_and_adds_its_own(tmp_path: Path) -> None:
     ("name", "text", "line", "words"),
     [
         ("expressions.toml", "[happy]\nParamMouthFrom = 1\n", 2, "did you mean ParamMouthForm"),
-        ("expressions.toml", "[happy]\nViseme_aa = 1\n", 2, "the voice moves this"),
+        ("expressions.toml", "[happy]\nViseme_sil = 1\n", 2, "the voice moves this"),
+        ("expressions.toml", "[happy]\nParamMouthOpenY = 1\n", 2, "the voice moves this"),
+        ("expressions.toml", "[happy]\nViseme_aa = 0.7\nViseme_oh = 0.6\n", 1, "no shares"),
+        ("postures.toml", "[speaking]\nViseme_aa = 1\n", 2, "the voice moves this"),
         ("expressions.toml", "[happy]\nParamCheek = 'x'\n", 2, "is no number"),
         ("expressions.toml", "[happy]\nease_s = -1\n", 2, "is no length of time"),
         ("expressions.toml", "[happy]\nalso = 'joy'\n", 2, "list of names"),

@@ -289,6 +289,20 @@ def test_a_smile_yields_to_rounded_and_shut_lips() -> None:
     assert form("i i i i i i") > 0.7 * rest
 
 
+def test_a_face_may_open_the_silent_mouth_and_the_voice_takes_it_over(tmp_path: Path) -> None:
+    (tmp_path / "expressions.toml").write_text("[gape]\nhold_s = 9\nViseme_oh = 0.4\n", "utf-8")
+    performer = make(motions=tmp_path)
+    performer.cue("gape", 0)
+    silent = mouth(play(performer, 1.0))[-1]
+    assert silent[VISEMES.index("oh")] == pytest.approx(0.4, abs=0.01)
+    assert silent.sum() == pytest.approx(1.0, abs=1e-5)
+    spans, sound = words("m m m m m m m m")
+    performer.speech(1, 0, TICKS_PER_S, spans, sound, 0, complete=True)
+    spoken = mouth(play(performer, 0.7, TICKS_PER_S + FRAME))
+    assert spoken[:, VISEMES.index("PP")].max() > 0.9
+    assert spoken[:, VISEMES.index("oh")].min() < 0.05
+
+
 def test_a_smile_outlasts_the_sentence_and_then_goes() -> None:
     performer = make()
     performer.cue("happy", TICKS_PER_S)

@@ -174,6 +174,21 @@ def test_parts_never_tear(puppet: Puppet) -> None:
             assert np.abs(after - before).max() < 34, (first, second, values)
 
 
+def test_fades_and_a_swap_of_one_group_multiply(tmp_path: Path) -> None:
+    folder = shutil.copytree(FOLDER, tmp_path / "host")
+    fades = "".join(
+        f'[[fade]]\ngroups = ["hand_l_point"]\nparameter = "{name}"\nkeys = [[0, 0], [1, 1]]\n'
+        for name in ("ParamArmLA", "ParamCheek")
+    )
+    rig = (folder / "rig.toml").read_text("utf-8")
+    (folder / "rig.toml").write_text(rig + fades, "utf-8")
+    puppet = Puppet(folder)
+    posed(puppet, {"ParamHandLPoint": 1.0, "ParamArmLA": 0.5, "ParamCheek": 0.5})
+    assert puppet.fades()["hand_l_point"] == pytest.approx(0.25)
+    posed(puppet, {"ParamHandLPeace": 1.0, "ParamArmLA": 0.5, "ParamCheek": 0.5}, 10)
+    assert puppet.fades()["hand_l_point"] == 0.0
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
