@@ -61,6 +61,8 @@ class Conversation:
         self._relay = Relay(models, first_token_s=first_token_s)
         self._temperature = temperature
         self._max_tokens = max_tokens
+        self.brief = False
+        """Cut sentences into clauses, because the voice is slower than speech."""
         self._seeds = random.Random(seed) if seed is not None else None
         self._stream: AsyncGenerator[str, None] | None = None
         self._chores: set[asyncio.Task[None]] = set()
@@ -145,7 +147,7 @@ class Conversation:
     ) -> AsyncGenerator[tuple[Utterance, str], None]:
         """Yield utterances, the last one with the model's own text where all of it was used."""
         for attempt in range(TRIES):
-            splitter = Splitter(turn.turn_id, code, self.character.cues)
+            splitter = Splitter(turn.turn_id, code, self.character.cues, brief=self.brief)
             guard = self._guard(turn, code)
             count = 0
             try:

@@ -40,6 +40,8 @@ _RUN_ON_WORDS = 9  # no comma in sight: cut before a joint
 _RUN_ON_CJK = 22
 _LONG = 120  # later utterances are cut at a pause beyond this
 _LONG_CJK = 36
+_LONG_BRIEF = 40  # or this, where the voice is slow
+_LONG_BRIEF_CJK = 14
 
 _CUE_LIMIT = 32
 _ASIDE_LIMIT = 60
@@ -233,14 +235,18 @@ def _is_abbreviation(core: str, following: str) -> bool:
 class Splitter:
     """Turns the chunks of one reply into utterances."""
 
-    def __init__(self, turn_id: int, language: str, own_cues: Collection[str] = ()) -> None:
+    def __init__(
+        self, turn_id: int, language: str, own_cues: Collection[str] = (), *, brief: bool = False
+    ) -> None:
         """Start a reply.
 
         Args:
             turn_id: the turn it belongs to.
             language: ISO 639-1 code.
             own_cues: names of the character's own expressions and gestures.
+            brief: cut sentences at every good pause, for a voice that would run dry in long ones.
         """
+        self._long, self._long_cjk = (_LONG_BRIEF, _LONG_BRIEF_CJK) if brief else (_LONG, _LONG_CJK)
         self._turn_id = turn_id
         self._language = language
         self._markup = _Markup(own_cues)
@@ -331,7 +337,7 @@ class Splitter:
                 letters > _FIRST_CJK if wide else words >= _FIRST_WORDS or letters >= _FIRST_LETTERS
             ):
                 return len(text)
-            if letters > (_LONG_CJK if wide else _LONG):
+            if letters > (self._long_cjk if wide else self._long):
                 return len(text)
         if self._index == 0 and not trailing:
             if wide:

@@ -27,9 +27,9 @@ from dialogue.messages import AudienceMessage, Utterance
 from dialogue.ticks import TICKS_PER_S, Ticks, to_s
 from stage import engines, folders, wire
 from stage.config import Show
+from voice.pace import Pace, head_start
 from voice.pump import pump
 from voice.speaker import Speaker
-from voice.speech import AudioChunk
 
 AHEAD: Ticks = 2 * TICKS_PER_S
 """Sound sent to the body and not heard yet; synthesis waits beyond it."""
@@ -46,13 +46,6 @@ embedded model may first have to finish a piece of another language's persona.""
 
 CALM_S = 2.0
 """Nobody was being answered for so long: a good moment for work that nobody waits for."""
-
-SHORTEST_MEASURED_S = 0.5
-"""Of sound; less says nothing about a voice's pace."""
-
-LONGEST_HEAD_START_S = 1.0
-"""A voice that is too slow for the machine is waited for so long, at most, rather than heard in
-pieces."""
 
 HEARD_TIMEOUT_S = 10.0
 """Beyond the sound's own length: then the turn ends though the body has not confirmed it."""
@@ -73,8 +66,7 @@ class Mind:
         self._cancelled = first_turn - 1
         self._speaking: asyncio.Task[None] | None = None
         self._history = History()
-        self._factor = 0.0
-        """The voices' real-time factor of late, 0 before any."""
+        self._pace = Pace()
         self._firsts: list[tuple[str, str, float]] = []
         self._conversation: Conversation
         self._speaker: Speaker
@@ -217,39 +209,17 @@ class Mind:
                     language=utterance.language,
                     cues=tuple((c.name, c.at_char) for c in utterance.cues) if first else (),
                     last=utterance.final,
-                    head_start=head_start(self._factor, piece) if first else 0,
+                    head_start=head_start(self._pace.factor, piece) if first else 0,
                 )
                 first = False
                 self._playout.sent(packet, utterance.text)
                 self._link.send(packet)
                 await self._playout.room(AHEAD)
-        made_s = self._speaker.spoken_s - spoken_s
-        if made_s > SHORTEST_MEASURED_S:
-            factor = (self._speaker.worked_s - worked_s) / made_s
-            self._factor += (factor - self._factor) * (0.4 if self._factor else 1.0)
+        self._pace.add(self._speaker.worked_s - worked_s, self._speaker.spoken_s - spoken_s)
+        self._conversation.brief = self._pace.slow
 
     def _note(self, level: str, text: str) -> None:
         self._link.send(wire.Note(role="mind", level=level, text=text))
-
-
-def head_start(factor: float, first: AudioChunk) -> Ticks:
-    """Return how much of an utterance must be there before it starts, so as not to run dry.
-
-    Sound comes `factor` times as slowly as it is played. With L seconds in all and f of them in
-    the first piece, the voice is done (L - f) * factor later; playing may begin so late that it
-    ends then (a tenth and a quarter of a second are for windows that come in lumps).
-
-    Args:
-        factor: the voices' real-time factor of late.
-        first: the first piece, which knows the phonemes of the whole where the voice does.
-    """
-    length_s = to_s(max((p.stop for p in first.phonemes), default=0))
-    first_s = to_s(len(first.samples))
-    if factor < 0.6 or length_s <= first_s:
-        return 0
-    wait_s = (length_s - first_s) * factor * 1.1 - length_s + 0.25
-    wait_s = min(max(wait_s, 0.0), LONGEST_HEAD_START_S)
-    return int((first_s + wait_s / factor) * TICKS_PER_S) if wait_s > 0 else 0
 
 
 class _Heard:

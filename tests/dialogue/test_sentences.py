@@ -194,3 +194,21 @@ def test_a_character_s_own_cues_are_performed_and_only_theirs() -> None:
     assert [cue.name for u in unknown for cue in u.cues] == []
     assert [u.text for u in known] == [u.text for u in unknown]
     assert "drum" not in " ".join(u.text for u in known)
+
+
+LONG_SENTENCE = (
+    "Well, hello! I walked along the river until the lamps came on, and then I sat down on the "
+    "bench by the bridge, which was still warm."
+)
+
+
+def test_a_slow_voice_gets_its_sentences_clause_by_clause() -> None:
+    whole, brief = Splitter(1, "en"), Splitter(1, "en", brief=True)
+    told = ReplyChunk(1, LONG_SENTENCE, final=True)
+    assert [u.text for u in whole.push(told) if u.text] == ["Well, hello!", LONG_SENTENCE[13:]]
+    assert [u.text for u in brief.push(told) if u.text] == [
+        "Well, hello!",
+        "I walked along the river until the lamps came on,",
+        "and then I sat down on the bench by the bridge,",
+        "which was still warm.",
+    ]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dialogue.ticks import TICKS_PER_S, to_s
-from stage.mind import LONGEST_HEAD_START_S, head_start
+from voice.pace import LONGEST_HEAD_START_S, Pace, head_start
 from voice.speech import AudioChunk, PhonemeSpan
 
 
@@ -33,3 +33,30 @@ def test_playing_ends_when_the_voice_is_done(factor: float, length_s: float) -> 
     assert begun_s <= LONGEST_HEAD_START_S + 1e-3
     if begun_s < LONGEST_HEAD_START_S - 1e-3:
         assert begun_s + length_s >= done_s
+
+
+def test_nothing_is_known_of_a_voice_that_has_said_nothing() -> None:
+    pace = Pace()
+    pace.add(9.0, 0.4)  # too short to tell
+    assert pace.factor == 0.0
+    assert not pace.slow
+
+
+def test_a_pace_that_varies_is_relied_upon_less_than_a_steady_one_of_the_same_mean() -> None:
+    steady, unsteady = Pace(), Pace()
+    for k in range(30):
+        steady.add(2.0, 2.0)
+        unsteady.add(2.0 + (0.8 if k % 2 else -0.8), 2.0)
+    assert steady.factor == pytest.approx(1.0, abs=0.01)
+    assert unsteady.factor > steady.factor + 0.2
+
+
+def test_a_voice_that_recovers_is_trusted_again() -> None:
+    pace = Pace()
+    for _ in range(5):
+        pace.add(3.0, 2.0)
+    assert pace.slow
+    for _ in range(12):
+        pace.add(0.6, 2.0)
+    assert not pace.slow
+    assert head_start(pace.factor, first(5.0)) == 0
