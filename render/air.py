@@ -22,7 +22,7 @@ import numpy as np
 from dialogue.background import be_nicer
 from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
 from render.captions import Caption
-from render.contracts import CaptionSink, Sink
+from render.contracts import CaptionSink, Sink, StemSink
 from render.frames import Pixels, VideoFrame
 from voice.speech import Samples
 
@@ -70,15 +70,16 @@ class Air:
             fps: frames a second.
             blocking: wait for slow sinks instead of dropping; for films made offline.
         """
+        self.blocking = blocking
+        """Slow sinks are waited for: a film is made."""
         self._size = (width, height, fps)
-        self._blocking = blocking
         self._lines: dict[str, _Line] = {}
         self._pool = _Pool(width, height)
 
     def add(self, name: str, make: Callable[[], Sink]) -> None:
         """Put a sink on air; `make` is called on its thread, again after each failure."""
         self.remove(name)
-        self._lines[name] = _Line(name, make, *self._size, blocking=self._blocking)
+        self._lines[name] = _Line(name, make, *self._size, blocking=self.blocking)
 
     def remove(self, name: str) -> None:
         """Take a sink off the air; it finishes by itself."""
@@ -107,11 +108,26 @@ class Air:
             line.video(picture)
         picture.release()
 
-    def audio(self, pts: Ticks, samples: Samples) -> None:
-        """Give a block of sound to every sink."""
+    def audio(
+        self,
+        pts: Ticks,
+        samples: Samples,
+        voice: Samples | None = None,
+        music: Samples | None = None,
+    ) -> None:
+        """Give a block of sound to every sink, and what it was mixed from to those that want it.
+
+        Args:
+            pts: of the first sample.
+            samples: the programme.
+            voice: the voice in it; None where nothing else is in it.
+            music: the music in it; None for none.
+        """
         block = np.array(samples, np.float32)
+        clean = block if voice is None else np.array(voice, np.float32)
+        behind = np.zeros_like(block) if music is None else np.array(music, np.float32)
         for line in self._lines.values():
-            line.audio(pts, block)
+            line.audio(pts, block, clean, behind)
 
     def caption(self, caption: Caption) -> None:
         """Give a block of captions to every sink that takes them, before the sound it is of."""
@@ -197,7 +213,7 @@ class _Line:
         self._size = (width, height, fps)
         self._blocking = blocking
         self._frames: deque[_Picture] = deque()
-        self._sound: deque[tuple[Ticks, Samples]] = deque()
+        self._sound: deque[tuple[Ticks, Samples, Samples, Samples]] = deque()
         self._held: Ticks = 0
         self._captions: deque[Caption] = deque()
         self._change = threading.Condition()
@@ -231,7 +247,7 @@ class _Line:
             self._frames.append(picture)
             self._change.notify_all()
 
-    def audio(self, pts: Ticks, samples: Samples) -> None:
+    def audio(self, pts: Ticks, samples: Samples, voice: Samples, music: Samples) -> None:
         with self._change:
             if self._blocking:
                 self._change.wait_for(lambda: self._held < SOUND or not self._working())
@@ -244,7 +260,7 @@ class _Line:
                     return
                 self._sound.clear()  # still opening: it will begin with what is new
                 self._held = 0
-            self._sound.append((pts, samples))
+            self._sound.append((pts, samples, voice, music))
             self._held += len(samples)
             self._change.notify_all()
 
@@ -356,7 +372,9 @@ class _Line:
                 if isinstance(sink, CaptionSink):
                     for caption in captions:
                         sink.caption(caption)
-                for pts, samples in sound:
+                for pts, samples, voice, music in sound:
+                    if isinstance(sink, StemSink):
+                        sink.stems(pts, voice, music)
                     sink.audio(pts, samples)
                 if picture is not None:
                     sink.video(picture.frame)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
 from voice.speech import AudioChunk, Samples
@@ -23,15 +24,15 @@ REFILL: Ticks = 400 * TICKS_PER_MS
 """A slow voice that has run dry goes on when so much is there: one gap instead of many."""
 FADE: Ticks = 15 * TICKS_PER_MS
 """A cancelled voice is gone after this."""
+EDGE: Ticks = TICKS_PER_MS
+"""An utterance comes in and goes out over this, so that no voice can click."""
 DRY_FADE: Ticks = 5 * TICKS_PER_MS
 """An utterance that runs dry fades over its last 5 ms, and comes back in as long."""
 PATIENCE: Ticks = 5 * TICKS_PER_S
 """An unfinished utterance without sound for this long is over."""
 CAP: Ticks = 60 * TICKS_PER_S
-CEILING = 10 ** (-1 / 20)
-"""-1 dBFS: no sample goes above it."""
-KNEE = 0.7
-"""Louder samples are rounded off smoothly towards the ceiling."""
+
+_EDGE = (0.5 - 0.5 * np.cos(np.pi * np.arange(EDGE + 1) / EDGE)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +161,17 @@ class Playout:
             track.complete = True
             return False
         if len(chunk.samples):
-            track.pieces.append(np.asarray(chunk.samples, np.float32))
+            track.pieces.append(np.asarray(chunk.samples, np.float32) * np.float32(chunk.gain))
             track.held += len(chunk.samples)
             track.received += len(chunk.samples)
             track.waiting = 0
         track.complete = chunk.final
         return True
+
+    @property
+    def speaking(self) -> bool:
+        """True while an utterance is played, fades out, or is about to begin."""
+        return bool(self._tracks) or len(self._tail) > 0
 
     def ahead(self) -> Ticks:
         """Return how much sound is waiting to be mixed."""
@@ -198,8 +204,8 @@ class Playout:
             track = self._tracks[heard.key]
             n = min(FADE, track.sink or track.held)
             if n and not track.dry:
-                gain = np.linspace(1, 0, n + 1, dtype=np.float32)[1:]
-                self._tail = track.take(n) * self._gains(track, n) * gain
+                gain = self._gains(track, n) * np.linspace(1, 0, n + 1, dtype=np.float32)[1:]
+                self._tail = track.take(n) * gain
                 self._free_at = max(self._free_at, self._mixed + FADE)
         elif heard is not None:
             heard = None
@@ -254,7 +260,7 @@ class Playout:
             at += self._play(track, out, at, n - at)
             if track.held == 0 and track.complete:
                 self._finish(track, pts + at)
-        return _limit(out)
+        return out
 
     def _play(self, track: _Track, out: Samples, at: int, n: int) -> int:
         """Mix up to `n` samples of `track` into `out[at:]`; returns how many."""
@@ -278,9 +284,13 @@ class Playout:
     def _gains(track: _Track, n: int) -> Samples | np.float32:
         """Return the gains of the next `n` samples of `track`, and move its fades on."""
         gain: Samples | np.float32 = np.float32(1)
+        if track.played < EDGE:
+            gain = _swing(np.arange(track.played + 1, track.played + n + 1))
+        if track.complete and track.held < n + EDGE:
+            gain = gain * _swing(np.arange(track.held - 1, track.held - 1 - n, -1))
         if track.sink:
             left = np.arange(track.sink - 1, track.sink - 1 - n, -1, dtype=np.float32)
-            gain = np.minimum(left / DRY_FADE, np.float32(1))
+            gain = gain * np.minimum(left / DRY_FADE, np.float32(1))
             track.sink -= n
         if track.swell:
             done = np.arange(1, n + 1, dtype=np.float32) + (DRY_FADE - track.swell)
@@ -316,10 +326,7 @@ class Playout:
         self._events.append(PlayoutEvent(kind, *track.key, pts, track.played))
 
 
-def _limit(sound: Samples) -> Samples:
-    """Round samples above the knee off towards the ceiling; quieter ones are untouched."""
-    loud = np.abs(sound) > KNEE
-    if loud.any():
-        over = (np.abs(sound[loud]) - KNEE) / (CEILING - KNEE)
-        sound[loud] = np.sign(sound[loud]) * (KNEE + (CEILING - KNEE) * np.tanh(over))
-    return sound
+def _swing(steps: npt.NDArray[np.int64]) -> Samples:
+    """Return the gains so many samples from an utterance's beginning or end."""
+    curve: Samples = _EDGE[np.minimum(steps, EDGE)]
+    return curve

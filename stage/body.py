@@ -21,12 +21,15 @@ from avatar.performer import Performer
 from dialogue import plugins
 from dialogue.background import LOWEST, apart
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
+from render import mix
 from render.air import Air
 from render.captioner import Captioner
 from render.clock import MonotonicClock
 from render.contracts import Renderer
 from render.convert import to_i420
 from render.frames import VideoFrame
+from render.mix import Duck, Mixer
+from render.music import Music, pieces
 from render.pacing import Pacer
 from render.playout import Playout
 from stage import folders, wire
@@ -54,6 +57,8 @@ class Body:
         fps: int,
         pause_ms: int,
         tell: Callable[[wire.Message], None],
+        music: Music | None = None,
+        duck: Duck | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -64,8 +69,11 @@ class Body:
             fps: frames a second; divides 48000.
             pause_ms: silence between utterances.
             tell: takes the body's messages.
+            music: what plays behind the voice; None for nothing.
+            duck: how it steps back.
         """
         self.playout = Playout(pause_ticks=pause_ms * TICKS_PER_MS)
+        self.mixer = Mixer(self.playout, music, duck)
         self.performer = performer
         self.captioner = Captioner()
         self.renderer = renderer
@@ -104,6 +112,7 @@ class Body:
             case wire.Attend():
                 self.performer.attend(message.target, pts, message.hold_s)
             case wire.Mood():
+                self.mixer.expecting = message.state == "thinking"
                 self.performer.state(message.state, pts)
             case wire.SinkAdd():
                 try:
@@ -123,11 +132,11 @@ class Body:
         self._now = pts if now is None else now
         until = pts + self.frame_ticks + AUDIO_LEAD
         if until > self._mixed:
-            samples = self.playout.mix(self._mixed, until - self._mixed)
+            block = self.mixer.mix(self._mixed, until - self._mixed)
             self._events()
             for caption in self.captioner.take(until):
                 self.air.caption(caption)
-            self.air.audio(self._mixed, samples)
+            self.air.audio(self._mixed, block.samples, block.voice, block.music)
             self._mixed = until
         self._perform(pts)
         begun = time.perf_counter()
@@ -176,6 +185,7 @@ class Body:
                 self.performer.shift(*key, event.pts)
                 if not self._talking:
                     self._talking = True
+                    self.mixer.expecting = False
                     self.performer.state("speaking", event.pts)
                 words = tuple(self._words[key])
                 self.captioner.begin(key, event.pts)
@@ -217,7 +227,7 @@ class Body:
             self.playout.cancel_after_utterance(message.turn)
             return
         heard = self.playout.cancel(message.turn)
-        self.performer.cancel(max(pts, self._mixed), message.turn)
+        self.performer.cancel(max(pts, self.mixer.ahead or self._mixed), message.turn)
         self._cues.clear()
         for key in [k for k in self._about if k[0] <= message.turn]:
             position = heard.ticks if heard is not None and key == heard.key else 0
@@ -275,9 +285,32 @@ def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Bod
         motions=motions if motions.is_dir() else None,
         temperament=character.temperament,
     )
+    mix.ready()
+    music = make_music(show, tell, waits=air.blocking) if show.music.path else None
     return Body(
         renderer, performer, air,
-        fps=video.fps, pause_ms=show.voice.pause_ms, tell=tell,
+        fps=video.fps, pause_ms=show.voice.pause_ms, tell=tell, music=music,
+        duck=Duck(
+            depth_db=show.music.duck_db, attack_ms=show.music.attack_ms,
+            release_ms=show.music.release_ms,
+        ),
+    )  # fmt: skip
+
+
+def make_music(show: Show, tell: Callable[[wire.Message], None], *, waits: bool) -> Music | None:
+    """Return the music of `show`; None, and one line, where there is none at its path."""
+
+    def fault(line: str) -> None:
+        tell(wire.Note(role="body", level="error", text=line))
+
+    table = show.music
+    files = pieces(Path(table.path).expanduser())
+    if not files:
+        fault(f"music: no music in {table.path}; set music.path to a file or a folder of them")
+        return None
+    return Music(
+        files, level_db=table.gain_db, shuffle=table.shuffle, loop=table.loop, seed=show.seed,
+        tell=fault, waits=waits,
     )  # fmt: skip
 
 

@@ -85,6 +85,29 @@ class Voices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     )
 
 
+class MusicTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Music behind the voice."""
+
+    path: Annotated[
+        str, Meta(description="A file of music, or a folder of them; empty: no music.")
+    ] = ""
+    gain_db: Annotated[
+        float,
+        Meta(ge=-60, le=6, description="Loudness against the voice's, each piece measured."),
+    ] = -12.0
+    duck_db: Annotated[
+        float, Meta(ge=0, le=60, description="How much it steps back while the host speaks.")
+    ] = 12.0
+    attack_ms: Annotated[
+        float, Meta(ge=10, le=5000, description="It takes this long to step back.")
+    ] = 150.0
+    release_ms: Annotated[
+        float, Meta(ge=10, le=20000, description="And this long to come back.")
+    ] = 900.0
+    shuffle: Annotated[bool, Meta(description="Another order each time round.")] = False
+    loop: Annotated[bool, Meta(description="Begin again after the last piece.")] = True
+
+
 class SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One more way on air, beside the stage page."""
 
@@ -110,6 +133,7 @@ class Show(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: Web = Web()
     llm: LLM = LLM()
     voice: Voices = Voices()
+    music: MusicTable = MusicTable()
     sinks: Annotated[dict[str, SinkTable], Meta(description="Name to sink.")] = {}
 
 
@@ -193,6 +217,7 @@ def reference() -> str:
         ("web", Web),
         ("llm", LLM),
         ("voice", Voices),
+        ("music", MusicTable),
         ("sinks.NAME", SinkTable),
     ):
         lines += [f"## `[{table}]`" if table else "## Top level", "", kind.__doc__ or "", ""]

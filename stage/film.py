@@ -101,6 +101,7 @@ def shoot(
         _roll(body, pieces, spans, show, report, progress, begun, rests or {})
     finally:
         stop.set()
+        body.mixer.close()
         air.close()
     failed = [s.error for s in air.status() if s.error]
     if failed:
@@ -183,6 +184,7 @@ def _roll(
         if source.done and body.idle and tail_end is None:
             tail_s = rests.get(max(spans, default=0) + 1, TAIL_S)
             tail_end = pts + round(tail_s * show.video.fps) * body.frame_ticks
+            body.mixer.fade_out(max(1, tail_end - pts - 4 * body.frame_ticks))
         progress(to_s(pts), to_s(lead + known) + TAIL_S)
     report.film_s = to_s(pts)
 

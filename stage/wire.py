@@ -13,7 +13,7 @@ import numpy as np
 
 from voice.speech import AudioChunk, PhonemeSpan, WordSpan
 
-WIRE_VERSION = 3
+WIRE_VERSION = 4
 """Raised with every change of a message."""
 
 
@@ -67,6 +67,8 @@ class Say(_Message, frozen=True):
     last: bool = False
     head_start: int = 0
     """Ticks to hold before the utterance starts, in its first piece."""
+    gain: float = 1.0
+    """Brings the voice to the programme's loudness."""
 
 
 class Enter(_Message, frozen=True):
@@ -287,6 +289,7 @@ def say(chunk: AudioChunk, **about: Any) -> Say:
         phonemes=tuple((p.phoneme, p.start, p.stop, p.stress, p.estimated) for p in chunk.phonemes),
         words=tuple((w.start_char, w.stop_char, w.start, w.stop) for w in chunk.words),
         final=chunk.final,
+        gain=chunk.gain,
         **about,
     )
 
@@ -301,6 +304,7 @@ def chunk(message: Say) -> AudioChunk:
         phonemes=tuple(PhonemeSpan(*p) for p in message.phonemes),
         words=tuple(WordSpan(*w) for w in message.words),
         final=message.final,
+        gain=message.gain,
     )
 
 

@@ -115,3 +115,6 @@ class AudioChunk:
     """New ones, by the same rule."""
     final: bool = False
     """True for the utterance's last chunk (which may be empty)."""
+    gain: float = 1.0
+    """Brings the voice to the programme's loudness when it is mixed; a constant of the voice. The
+    samples are as the voice made them."""

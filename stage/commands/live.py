@@ -4,6 +4,7 @@
   bunraku live --script lines.txt --record show.mp4
                                                   play timed chat lines and film the show
   bunraku live --camera                           also feed the virtual camera
+  bunraku live --music ~/Music/calm                with music that steps back when the host speaks
   bunraku live --llm http://localhost:11434/v1 --model llama3.2
                                                   let your own server think
 
@@ -44,6 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--record", type=Path, metavar="FILM.mp4", help="film the show")
     parser.add_argument("--camera", action="store_true", help="feed the virtual camera")
     parser.add_argument("--speakers", action="store_true", help="play the sound on this machine")
+    parser.add_argument("--music", type=Path, metavar="FOLDER", help="music behind the voice")
     parser.add_argument("--llm", metavar="URL", help="an OpenAI-compatible server, such as .../v1")
     parser.add_argument("--model", help="the server's model, a catalogue name, or a GGUF file")
     parser.add_argument("--timings", type=Path, help="write each turn's time marks as JSON lines")
@@ -88,10 +90,15 @@ def _show(arguments: argparse.Namespace) -> Show:
         )
     elif arguments.model:
         llm = LLM(engine="llama", options={"model": arguments.model})
+    music = show.music
+    if arguments.music is not None:
+        if not arguments.music.exists():
+            raise ConfigError(f"{arguments.music}: no such file or folder of music; check the path")
+        music = msgspec.structs.replace(music, path=str(arguments.music.resolve()))
     web = show.web
     if arguments.port is not None:
         web = msgspec.structs.replace(web, port=arguments.port)
-    return msgspec.structs.replace(show, sinks=sinks, llm=llm, web=web)
+    return msgspec.structs.replace(show, sinks=sinks, llm=llm, web=web, music=music)
 
 
 async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]) -> None:

@@ -349,3 +349,36 @@ def test_a_slow_sink_gets_only_the_newest_of_each_caption_and_the_oldest_go_when
     air.close()
     assert [c.key[2] for c in scribe.captions] == list(range(6, CAPTIONS + 6))
     assert all(c.final and c.lines == ("Hello there",) for c in scribe.captions)
+
+
+class Stems(Recorder):
+    """A sink that keeps voice and music apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[tuple[Ticks, float, float]] = []
+        self.order: list[str] = []
+
+    def stems(self, pts: Ticks, voice: Samples, music: Samples) -> None:
+        self.order.append("stems")
+        self.parts.append((pts, float(voice[0]), float(music[0])))
+
+    def audio(self, pts: Ticks, samples: Samples) -> None:
+        self.order.append("audio")
+        super().audio(pts, samples)
+
+
+def test_a_sink_that_wants_them_gets_voice_and_music_apart_before_each_block(live: Air) -> None:
+    stems, plain = Stems(), add(live, "plain")
+    live.add("stems", lambda: stems)
+    assert stems.opened.wait(WAIT_S)
+    for k in range(3):
+        sound = np.full(STEP, 0.5, np.float32)
+        live.audio(k * STEP, sound, sound * 0.8, sound * 0.2)
+    live.audio(3 * STEP, np.full(STEP, 0.5, np.float32))  # nothing but the voice
+    stems.wait(lambda: len(stems.sound) == 4)
+    plain.wait(lambda: len(plain.sound) == 4)
+    assert stems.order == ["stems", "audio"] * 4
+    assert [pts for pts, _, _ in stems.parts] == [pts for pts, _ in stems.sound]
+    assert stems.parts[0][1:] == pytest.approx((0.4, 0.1))
+    assert stems.parts[3][1:] == pytest.approx((0.5, 0.0))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S
 from render.playout import (
     CAP,
-    CEILING,
     DRY_FADE,
+    EDGE,
     FADE,
     PATIENCE,
     PREFILL,
@@ -35,6 +35,15 @@ def mix(playout: Playout, blocks: int, at: int = 0, block: int = BLOCK) -> Sampl
     return np.concatenate([playout.mix(at + i * block, block) for i in range(blocks)])
 
 
+def shaped(n: int, level: float = 0.5) -> Samples:
+    """Return what is heard of a whole utterance of `n` samples at `level`."""
+    from_start, from_end = np.arange(1, n + 1), np.arange(n - 1, -1, -1)
+    rise, fall = (
+        0.5 - 0.5 * np.cos(np.pi * np.minimum(x, EDGE) / EDGE) for x in (from_start, from_end)
+    )
+    return (level * rise * fall).astype(np.float32)
+
+
 def kinds(playout: Playout) -> list[tuple[str, int, int, int]]:
     return [(e.kind, e.turn_id, e.utterance, e.pts) for e in playout.events()]
 
@@ -52,7 +61,7 @@ def test_an_utterance_starts_when_its_first_60_ms_are_there() -> None:
     assert not mix(playout, 1).any()
     playout.push(chunk(1, 0, PREFILL - 1, BLOCK * 4))
     sound = playout.mix(BLOCK, BLOCK)
-    assert (sound == 0.5).all()
+    np.testing.assert_allclose(sound, shaped(9600)[:BLOCK], atol=1e-6)
     assert kinds(playout) == [("started", 1, 0, BLOCK)]
 
 
@@ -83,14 +92,14 @@ def test_the_rest_of_an_utterance_without_its_start_is_refused() -> None:
     assert playout.refused == 1
     assert playout.push(chunk(1, 0, 0, 9600))  # said again from its start
     assert playout.push(chunk(1, 0, 9600, 4800, final=True))
-    assert (mix(playout, 9)[:14_400] == 0.5).all()
+    np.testing.assert_allclose(mix(playout, 9)[:14_400], shaped(14_400), atol=1e-6)
 
 
 def test_a_short_utterance_starts_when_it_is_complete() -> None:
     playout = Playout()
     playout.push(chunk(1, 0, 0, 100, final=True))
     sound = playout.mix(0, BLOCK)
-    assert (sound[:100] == 0.5).all()
+    np.testing.assert_allclose(sound[:100], shaped(100), atol=1e-6)
     assert not sound[100:].any()
     assert kinds(playout) == [("started", 1, 0, 0), ("finished", 1, 0, 100)]
 
@@ -102,10 +111,10 @@ def test_utterances_follow_in_order_with_the_pause_between_them() -> None:
     playout.push(chunk(1, 1, 0, 5000, level=0.4, final=True))
     sound = mix(playout, 30)
     expected = np.zeros_like(sound)
-    expected[:5000] = 0.5
-    expected[5000 + PAUSE : 10_000 + PAUSE] = 0.4
-    expected[10_000 + 2 * PAUSE : 14_000 + 2 * PAUSE] = 0.3
-    np.testing.assert_array_equal(sound, expected)
+    expected[:5000] = shaped(5000)
+    expected[5000 + PAUSE : 10_000 + PAUSE] = shaped(5000, 0.4)
+    expected[10_000 + 2 * PAUSE : 14_000 + 2 * PAUSE] = shaped(4000, 0.3)
+    np.testing.assert_allclose(sound, expected, atol=1e-6)
     starts = [(u, pts) for kind, _, u, pts in kinds(playout) if kind == "started"]
     assert starts == [(0, 0), (1, 5000 + PAUSE), (2, 10_000 + 2 * PAUSE)]
 
@@ -114,14 +123,14 @@ def test_an_utterance_that_runs_dry_fades_waits_and_goes_on_with_its_origin_shif
     playout = Playout()
     playout.push(chunk(1, 0, 0, 4000))
     sound = mix(playout, 4)
-    assert (sound[: 4000 - DRY_FADE] == 0.5).all()
+    assert (sound[EDGE : 4000 - DRY_FADE] == 0.5).all()
     assert sound[3999] == 0
     assert not sound[4000:].any()
     assert playout.underruns == 1
     playout.push(chunk(1, 0, 4000, 6000, final=True))
     more = mix(playout, 5, at=4 * BLOCK)
     assert 0 < more[0] < 0.01
-    assert (more[DRY_FADE:6000] == 0.5).all()
+    assert (more[DRY_FADE : 6000 - EDGE] == 0.5).all()
     events = kinds(playout)
     assert events[:2] == [("started", 1, 0, 0), ("shifted", 1, 0, 4 * BLOCK - 4000)]
     assert events[2] == ("finished", 1, 0, 4 * BLOCK + 6000)
@@ -163,7 +172,9 @@ def test_cancel_of_a_turn_that_is_over_leaves_the_next_one_alone() -> None:
     playout.push(chunk(4, 0, 0, 8000, final=True))
     mix(playout, 1)
     assert playout.cancel(3) is None
-    assert (mix(playout, 4, at=BLOCK)[: 8000 - BLOCK] == 0.5).all()
+    np.testing.assert_allclose(
+        mix(playout, 4, at=BLOCK)[: 8000 - BLOCK], shaped(8000)[BLOCK:], atol=1e-6
+    )
 
 
 def test_cancel_after_the_utterance_lets_it_end_and_drops_the_rest() -> None:
@@ -175,7 +186,7 @@ def test_cancel_after_the_utterance_lets_it_end_and_drops_the_rest() -> None:
     assert playout.push(chunk(1, 0, 4000, 1000, final=True))
     assert not playout.push(chunk(1, 2, 0, 4000))
     sound = mix(playout, 6, at=BLOCK)
-    assert (sound[: 5000 - BLOCK] == 0.5).all()
+    np.testing.assert_allclose(sound[: 5000 - BLOCK], shaped(5000)[BLOCK:], atol=1e-6)
     assert not sound[5000 - BLOCK :].any()
 
 
@@ -186,7 +197,7 @@ def test_a_gap_ends_the_utterance_and_is_counted() -> None:
     assert playout.refused == 1
     assert not playout.push(chunk(1, 0, 8100, 4000))
     sound = mix(playout, 4)
-    assert (sound[:4000] == 0.5).all()
+    np.testing.assert_allclose(sound[:4000], shaped(4000), atol=1e-6)
     assert kinds(playout)[-1] == ("finished", 1, 0, 4000)
 
 
@@ -217,7 +228,7 @@ def test_a_lost_voice_is_given_up_so_that_the_next_one_speaks() -> None:
     sound = mix(playout, PATIENCE // BLOCK + 8)
     at = 4000 + int(np.flatnonzero(sound[4000:])[0])
     assert PATIENCE <= at <= PATIENCE + 4000 + BLOCK
-    assert (sound[at : at + 4000] == np.float32(0.3)).all()
+    np.testing.assert_allclose(sound[at : at + 4000], shaped(4000, 0.3), atol=1e-6)
     assert [k[:3] for k in kinds(playout)] == [
         ("started", 1, 0), ("finished", 1, 0), ("started", 2, 0), ("finished", 2, 0),
     ]  # fmt: skip
@@ -238,15 +249,54 @@ def test_the_heard_position_is_exact_at_any_instant() -> None:
     assert playout.heard(second + 10) == HeardPosition((1, 1), 10)
 
 
-def test_loud_sound_is_rounded_off_below_minus_one_decibel() -> None:
+def test_a_voice_is_brought_to_its_loudness_by_a_constant_gain() -> None:
     playout = Playout()
-    loud = np.linspace(-3, 3, 9600, dtype=np.float32)
-    playout.push(AudioChunk(1, 0, 0, loud, final=True))
-    sound = playout.mix(0, 9600)
-    assert np.abs(sound).max() <= CEILING
-    assert (np.diff(sound) >= 0).all()
-    quiet = np.abs(loud) < 0.7
-    np.testing.assert_array_equal(sound[quiet], loud[quiet])
+    first = AudioChunk(1, 0, 0, np.full(4000, 0.2, np.float32), gain=2.5)
+    rest = AudioChunk(1, 0, 4000, np.full(4000, 0.2, np.float32), final=True, gain=2.5)
+    assert playout.push(first)
+    assert playout.push(rest)
+    np.testing.assert_allclose(mix(playout, 5), shaped(8000), atol=1e-7)
+
+
+def jolt(sound: Samples) -> float:
+    """Return the greatest change of slope from one sample to the next: a click is one."""
+    return float(np.abs(np.diff(sound, 2)).max())
+
+
+@pytest.mark.parametrize("at", range(0, 4 * BLOCK, 487))
+def test_a_cancel_does_not_click_wherever_it_comes(at: int) -> None:
+    """A tone whose own slope changes little, cut between any two of its samples."""
+    playout = Playout()
+    tone = 0.5 * np.sin(np.arange(5 * BLOCK) * 2 * np.pi * 200 / TICKS_PER_S)
+    playout.push(AudioChunk(1, 0, 0, tone.astype(np.float32), final=True))
+    before = playout.mix(0, at)
+    heard = playout.cancel(1)
+    sound = np.concatenate([before, playout.mix(at, 2 * BLOCK)])
+    assert jolt(np.concatenate([np.zeros(2), sound])) < 2e-3  # a cut: up to 0.5
+    assert (heard is None) == (at == 0)
+    if at:
+        np.testing.assert_allclose(sound[EDGE:at], tone[EDGE:at], atol=1e-7)
+
+
+@pytest.mark.parametrize("n", [1, 2, 47, 96, 480, 5000])
+def test_a_voice_that_begins_and_ends_in_full_swing_does_not_click(n: int) -> None:
+    playout = Playout()
+    playout.push(chunk(1, 0, 0, n, final=True))
+    sound = mix(playout, 5)
+    assert jolt(np.concatenate([np.zeros(2), sound])) <= 0.5 * (np.pi / EDGE) ** 2 + 0.51 * (
+        n < 2 * EDGE
+    )
+
+
+def test_utterances_without_a_pause_follow_to_the_sample() -> None:
+    playout = Playout(pause_ticks=0)
+    lengths = [2881, 4801, 3333, 9600]
+    for index, n in enumerate(lengths):
+        playout.push(chunk(1, index, 0, n, level=0.1 * (index + 1), final=True))
+    sound = mix(playout, 20)
+    expected = np.concatenate([shaped(n, 0.1 * (i + 1)) for i, n in enumerate(lengths)])
+    np.testing.assert_allclose(sound[: sum(lengths)], expected, atol=1e-7)
+    assert not sound[sum(lengths) :].any()
 
 
 @settings(max_examples=60, deadline=None)
@@ -290,11 +340,11 @@ def test_every_sample_is_played_once_in_order_and_without_a_click(
         for i in range(event.heard, stop):
             if origin + i < len(sound) and sound[origin + i] == voice[i]:
                 exact += 1
-    faded = 2 * DRY_FADE * playout.underruns
+    faded = 2 * DRY_FADE * playout.underruns + 2 * EDGE
     assert exact >= total - faded - 2
     inner = sound[events[0].pts + 1 : events[-1].pts]
     if len(inner) > 1:
-        assert np.abs(np.diff(inner)).max() <= 0.6 / DRY_FADE + 0.4 / max(1, total - 1) + 1e-6
+        assert np.abs(np.diff(inner)).max() <= 0.6 / DRY_FADE + 0.4 / max(1, total - 1) + 1.0 / EDGE
 
 
 @given(st.integers(1, 4000), st.integers(1, 400))

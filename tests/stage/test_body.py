@@ -1,5 +1,8 @@
 """The body on virtual time: real playout, performer and air; a renderer that only takes notes."""
 
+import wave
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,8 +12,12 @@ from dialogue.ticks import TICKS_PER_S, Ticks
 from render.air import Air
 from render.captions import Caption
 from render.frames import Pixels, VideoFrame
+from render.limiter import LATENCY
+from render.mix import Mixer
+from render.music import Music
 from stage import wire
-from stage.body import AUDIO_LEAD, Body
+from stage.body import AUDIO_LEAD, Body, make_music
+from stage.config import MusicTable, Show
 from voice.speech import AudioChunk, PhonemeSpan, Samples, WordSpan
 
 FPS = 30
@@ -34,6 +41,7 @@ class Tape(Air):
     def __init__(self) -> None:
         super().__init__(width=16, height=16, fps=FPS)
         self.sound: list[tuple[Ticks, Samples]] = []
+        self.stems: list[tuple[Samples, Samples]] = []
         self.frames: list[Ticks] = []
         self.captions: list[Caption] = []
         self.seen = True
@@ -45,8 +53,16 @@ class Tape(Air):
     def video(self, frame: VideoFrame) -> None:
         self.frames.append(frame.pts)
 
-    def audio(self, pts: Ticks, samples: Samples) -> None:
+    def audio(
+        self,
+        pts: Ticks,
+        samples: Samples,
+        voice: Samples | None = None,
+        music: Samples | None = None,
+    ) -> None:
         self.sound.append((pts, samples.copy()))
+        if voice is not None and music is not None:
+            self.stems.append((voice.copy(), music.copy()))
 
     def caption(self, caption: Caption) -> None:
         self.captions.append(caption)
@@ -144,7 +160,7 @@ def test_cancel_stops_voice_and_lips_together_and_tells_what_was_heard() -> None
     scene.run(1.0)
     sound = scene.heard()
     last = int(np.nonzero(np.abs(sound) > 1e-4)[0][-1])
-    assert last <= at + AUDIO_LEAD + TICKS_PER_S * 15 // 1000
+    assert last <= at + AUDIO_LEAD + LATENCY + TICKS_PER_S * 15 // 1000
     assert scene.open_at(at + AUDIO_LEAD + TICKS_PER_S // 8) == pytest.approx(0.0, abs=1e-3)
     (heard,) = scene.messages(wire.Heard)
     assert isinstance(heard, wire.Heard)
@@ -273,3 +289,43 @@ def test_a_cancelled_caption_ends_at_the_last_word_heard() -> None:
     assert last.final
     assert last.lines == (" ".join("One two three four five six seven eight".split()[:said]),)
     assert last.stop <= scene.tape.captions[0].start + heard.ticks + TICKS_PER_S
+
+
+def test_music_steps_back_for_the_voice_and_both_reach_the_air_apart(tmp_path: Path) -> None:
+    scene = Scene()
+    at = np.arange(20 * TICKS_PER_S)
+    hum = (0.1 * np.sin(at * 0.02) * 32_767).astype("<i2")
+    with wave.open(str(tmp_path / "hum.wav"), "wb") as file:
+        file.setparams((1, 2, TICKS_PER_S, 0, "NONE", "NONE"))
+        file.writeframes(hum.tobytes())
+    music = Music([tmp_path / "hum.wav"], waits=True)
+    scene.body.mixer = Mixer(scene.body.playout, music)
+    scene.run(4.0)
+    scene.say(seconds=2.0)
+    scene.run(3.0)
+    music.close()
+    behind = np.concatenate([m for _, m in scene.tape.stems])
+    voice = np.concatenate([v for v, _ in scene.tape.stems])
+    begins = int(np.flatnonzero(voice)[0])
+    loud = np.abs(behind[begins - 9600 : begins]).max()
+    assert np.abs(behind[begins + 9600 : begins + 48_000]).max() < 0.3 * loud
+    np.testing.assert_allclose(scene.heard(), voice + behind, atol=1e-6)
+
+
+def test_a_thinking_host_is_expected_to_speak() -> None:
+    scene = Scene()
+    scene.body.receive(wire.Mood(state="thinking"), 0)
+    assert scene.body.mixer.expecting
+    scene.say()
+    scene.run(0.2)
+    assert not scene.body.mixer.expecting
+
+
+def test_a_show_without_music_at_its_path_says_so_and_goes_on(tmp_path: Path) -> None:
+    told: list[wire.Message] = []
+    show = Show(music=MusicTable(path=str(tmp_path / "nowhere")))
+    assert make_music(show, told.append, waits=False) is None
+    (note,) = told
+    assert isinstance(note, wire.Note)
+    assert "nowhere" in note.text
+    assert "music.path" in note.text
