@@ -72,6 +72,8 @@ class Caption:
     """When each word begins, its line, and its first character in it."""
     key: tuple[int, int, int] = (0, 0, 0)
     """Turn, utterance and number of the block in it: the same for the same block."""
+    said: Ticks = 0
+    """When its last word ends; after that it stays to be read."""
     final: bool = True
     """False while its words, times or end may still be corrected."""
 
@@ -116,7 +118,8 @@ def place(text: str, lines: Sequence[Line], words: Sequence[Word], language: str
             line = next(i for i, (a, b) in enumerate(block) if a <= begin < b)
             marks.append((at, line, begin - block[line][0]))
         shown = tuple(text[a:b].rstrip() for a, b in block)
-        made.append(Caption(own[0][2], stop, shown, language, tuple(marks), (0, 0, number)))
+        key = (0, 0, number)
+        made.append(Caption(own[0][2], stop, shown, language, tuple(marks), key, own[-1][3]))
     return made
 
 
@@ -252,13 +255,18 @@ class Transcript:
         self._vtt.write("WEBVTT\n")
         self._number = 0
 
-    def write(self, made: Iterable[Caption], zero: Ticks) -> None:
-        """Append blocks; `zero` is the stage time of the film's beginning.
+    def write(self, made: Iterable[Caption], zero: Ticks, end: Ticks | None = None) -> None:
+        """Append blocks.
 
-        What was over before the film began is left out.
+        Args:
+            made: in order of time; what was over before the film began is left out.
+            zero: stage time of the film's beginning.
+            end: stage time of its end, where that is known.
         """
         for caption in made:
             start, stop = max(0, caption.start - zero), caption.stop - zero
+            if end is not None:
+                stop = min(stop, end - zero)
             if stop <= 0:
                 continue
             self._number += 1

@@ -1,0 +1,224 @@
+"""One film being written: MP4 or Matroska with a picture, one or more tracks of sound, and text.
+
+Runs on: the thread of the sink that owns it, plus x264's own. The AAC encoder's priming of 1024
+samples is cut away by the edit list (MP4) or the codec delay (Matroska) that the muxer writes, so
+sound and picture keep their ticks to the sample. A film that is crash safe grows by pieces of half
+a second, which a player can read even if the show is killed; an MP4 becomes an ordinary one when it
+is closed (FFmpeg's `hybrid_fragmented`, from 7.1 on).
+
+The text track is written as a block begins, since a container wants its samples in order of time.
+In MP4 a block that turns out otherwise (its host was cut short) is corrected from there on;
+Matroska has the length of a block before it is over, so there it goes a little after its last word.
+"""
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dialogue.plugins import EngineError
+from dialogue.ticks import TICKS_PER_MS, Ticks
+from render.captions import LEAST, Caption
+from render.encode import TICK, PictureEncoder, SoundEncoder
+from render.frames import VideoFrame
+
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mp4", ".mkv": "matroska"}
+"""Suffix to FFmpeg's name of the container."""
+
+PIECE_MS = 500
+"""A crash costs at most this much of what was encoded."""
+
+_TOGETHER_MS = 200
+"""A track that has nothing to say holds the others up for so long at most."""
+
+_PAUSE: Ticks = 120 * TICKS_PER_MS
+"""A block of text stays so long after its last word where its end cannot be corrected."""
+
+_CRASH_SAFE = {
+    "mp4": {
+        "movflags": "+hybrid_fragmented+frag_keyframe+delay_moov",
+        "frag_duration": str(PIECE_MS * 1000),
+    },
+    "matroska": {"cluster_time_limit": str(PIECE_MS)},
+}
+_TEXT = {"mp4": "mov_text", "matroska": "subrip"}
+
+
+class Film:
+    """Writes one file under a temporary name, and gives it its name when it is finished."""
+
+    def __init__(
+        self,
+        path: Path,
+        pictures: PictureEncoder,
+        sounds: Sequence[tuple[str, SoundEncoder]],
+        *,
+        first: Ticks,
+        text: bool = False,
+        crash_safe: bool = True,
+    ) -> None:
+        """Create the file.
+
+        Args:
+            path: of the film; a suffix of `FORMATS`.
+            pictures: a fresh encoder, which the film finishes.
+            sounds: title and encoder of each track of sound; the first one is what is played. They
+                may go on in another film, whose first packets then are this one's last.
+            first: stage time of its beginning; -1 where it is not known yet.
+            text: give it a text track.
+            crash_safe: see the module.
+
+        Raises:
+            EngineError: it cannot be written there.
+        """
+        import av
+
+        self.path = path
+        self.first = first
+        self.length: Ticks = 0
+        """Up to the end of its last picture."""
+        self._part = part(path)
+        self._format = FORMATS[path.suffix.lower()]
+        options = {"flush_packets": "1", "max_interleave_delta": str(_TOGETHER_MS * 1000)}
+        if crash_safe:
+            options |= _CRASH_SAFE[self._format]
+        elif self._format == "mp4":
+            options["movflags"] = "+faststart"
+        try:
+            with self._part.open("wb"):
+                pass  # says plainly what is wrong with the folder, which FFmpeg does not
+            self._container: Any = av.open(
+                str(self._part), "w", format=self._format, options=options
+            )
+        except OSError as error:
+            raise EngineError(why(path, error)) from None
+        self._pictures = pictures
+        self._video = pictures.stream_in(self._container)
+        self._sounds = [encoder.stream_in(self._container) for _, encoder in sounds]
+        for stream, (title, _) in zip(self._sounds, sounds, strict=True):
+            if title:
+                stream.metadata["title"] = stream.metadata["handler_name"] = title
+        self._text: Any = None
+        if text:
+            self._text = self._container.add_mux_stream(_TEXT[self._format])
+            self._text.time_base = TICK
+        self._shown: Caption | None = None
+        self._shown_until: Ticks = 0  # as the track has it
+        self._text_at: Ticks = -1
+
+    def picture(self, frame: VideoFrame, step: Ticks) -> None:
+        """Encode one picture, which is shown for `step`."""
+        at = frame.pts - self.first
+        self._mux(self._video, self._pictures.encode(frame, pts=at))
+        self.length = at + step
+
+    def sound(self, track: int, packet: Any, at: Ticks) -> None:
+        """Write a copy of a packet of sound, heard from `at` (stage time) on."""
+        import av
+
+        copy = av.Packet(bytes(packet))
+        copy.pts = copy.dts = at - self.first
+        copy.duration, copy.time_base, copy.is_keyframe = packet.duration, TICK, True
+        self._mux(self._sounds[track], [copy])
+
+    def text(self, captions: Sequence[Caption], now: Ticks) -> None:
+        """Write to the text track what is seen at `now`, the end of the picture that comes next.
+
+        Args:
+            captions: as they stand now, in order of time; one that is over may be left out.
+            now: stage time.
+        """
+        if self._text is None:
+            return
+        fresh = [c for c in captions if c.lines and c.start < now and c.stop > self.first]
+        newest = fresh[-1] if fresh else None
+        shown = self._shown
+        if newest is not None and (shown is None or newest.key != shown.key):
+            self._write(newest, max(newest.start, self.first))
+        elif shown is not None and self._format == "mp4":
+            told = next((c for c in captions if c.key == shown.key), None)
+            wanted = told if told is not None else shown
+            if wanted.lines != shown.lines:
+                self._write(wanted, min(now, max(wanted.stop, self._text_at + 1)))
+            elif wanted.stop < now < self._shown_until:
+                self._blank(wanted.stop)
+            elif self._shown_until <= now < wanted.stop:
+                self._write(wanted, self._shown_until)
+
+    def finish(self) -> None:
+        """Flush, close, and give the film its name.
+
+        Raises:
+            EngineError: the disk is full, or the folder went away.
+        """
+        try:
+            self._mux(self._video, self._pictures.finish())
+            self._container.close()
+            self._part.replace(self.path)
+        except OSError as error:
+            raise EngineError(why(self.path, error)) from None
+
+    def discard(self) -> None:
+        """Leave nothing behind, since nothing was filmed."""
+        self._container.close()
+        self._part.unlink(missing_ok=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        try:
+            return self._part.stat().st_size
+        except OSError:
+            return 0
+
+    def _write(self, caption: Caption, at: Ticks) -> None:
+        stop = caption.stop
+        if self._format == "matroska":
+            stop = min(stop, max(caption.said + _PAUSE, caption.start + LEAST))
+        self._shown, self._shown_until = caption, stop
+        if caption.lines and stop > at:
+            self._sample("\n".join(caption.lines).encode(), at, stop - at)
+        else:
+            self._blank(at)
+
+    def _blank(self, at: Ticks) -> None:
+        self._shown_until = at
+        self._sample(b"", at, 0)
+
+    def _sample(self, content: bytes, at: Ticks, length: Ticks) -> None:
+        import av
+
+        at = max(at - self.first, self._text_at + 1)
+        self._text_at = at
+        if self._format == "mp4":
+            content = len(content).to_bytes(2, "big") + content  # 3GPP TS 26.245
+        packet = av.Packet(content)
+        packet.time_base = TICK
+        packet.pts = packet.dts = at
+        packet.duration = length
+        self._mux(self._text, [packet])
+
+    def _mux(self, stream: Any, packets: Sequence[Any]) -> None:
+        try:
+            for packet in packets:
+                packet.stream = stream
+                self._container.mux(packet)
+        except OSError as error:
+            raise EngineError(why(self.path, error)) from None
+
+
+def part(path: Path) -> Path:
+    """Return the film's name while it is being written: one that players know."""
+    return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
+def why(path: Path, error: OSError) -> str:
+    """Return one line that says why the film cannot be written, and the remedy."""
+    match error.errno:
+        case errno.ENOSPC:
+            return f"{path}: the disk is full; make room and record again"
+        case errno.ENOENT | errno.ENOTDIR:
+            return f"{path}: there is no folder {path.parent}; make it, or record elsewhere"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"{path}: not allowed to write into {path.parent}; record elsewhere"
+    return f"{path}: cannot write the film ({error.strerror or error})"
