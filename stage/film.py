@@ -31,7 +31,7 @@ AHEAD: Ticks = 4 * TICKS_PER_S
 """Sound synthesised before it is drawn."""
 
 # Nobody waits for each frame: a third more work for half the size.
-_FILM = {"crash_safe": False, "preset": "superfast"}
+_FILM = {"crash_safe": False, "preset": "superfast", "reserve_mb": 20}
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ def shoot(
         show: character, scene, picture size.
         speaker: the warmed voices.
         utterances: what to say; all of one turn.
-        path: the film; `.mp4`.
+        path: the film; `.mp4` or `.mkv`.
         rests: utterance index to seconds that the host is silent before it (the first rest may
             stand before index 0; one after the last index is a longer end).
         options: more keywords of the file sink.

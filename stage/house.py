@@ -70,6 +70,8 @@ class House:
             name: wire.SinkAdd(name=name, engine=sink.engine, options=sink.options)
             for name, sink in show.sinks.items()
         }
+        self._faults: dict[str, str] = {}
+        """Why each sink failed last, as it was said."""
         self._journal: Path | None = Path(show.journal) if show.journal else None
         self._finished: dict[str, asyncio.Future[wire.Done]] = {}
         self._ready = {"body": asyncio.Event(), "mind": asyncio.Event()}
@@ -193,8 +195,16 @@ class House:
                     draw_ms=message.draw_ms, cpu=message.cpu,
                     sinks=[list(sink) for sink in message.sinks],
                 )  # fmt: skip
+                self._complain(message)
             case wire.Note():
                 self._say(f"{message.role}: {message.text}")
+
+    def _complain(self, pulse: wire.Pulse) -> None:
+        """Say once what is wrong with a sink."""
+        for name, _, _, _, fault in pulse.sinks:
+            if fault and fault != self._faults.get(name):
+                self._say(f"{name}: {fault}")
+            self._faults[name] = fault
 
     def _from_mind(self, message: wire.Message) -> None:
         self._see(message)

@@ -316,7 +316,7 @@ class FileSink:
             return float("inf")  # opening the file says what is wrong with the folder
 
     def _room(self) -> str:
-        return f"only {self._left() / _MB:.0f} MB are left on the disk"
+        return f"less than {self._reserve / _MB:.0f} MB are left on the disk"
 
     def _look_after_disk(self) -> None:
         if self._left() >= self._reserve or self._film is None:

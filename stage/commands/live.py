@@ -3,6 +3,7 @@
   bunraku live                                    open the printed address and talk
   bunraku live --script lines.txt --record show.mp4
                                                   play timed chat lines and film the show
+  bunraku live --record show.mkv --split 30min    in parts of half an hour: show-001.mkv, ...
   bunraku live --camera                           also feed the virtual camera
   bunraku live --music ~/Music/calm                with music that steps back when the host speaks
   bunraku live --llm http://localhost:11434/v1 --model llama3.2
@@ -16,6 +17,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 import time
@@ -42,7 +44,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fps", type=int, help="24, 25, 30, 50 or 60")
     parser.add_argument("--port", type=int, help="port of the stage page (default: 8008)")
     parser.add_argument("--script", type=Path, help="a file of timed chat lines; ends with them")
-    parser.add_argument("--record", type=Path, metavar="FILM.mp4", help="film the show")
+    parser.add_argument(
+        "--record", type=Path, metavar="FILM", help="film the show: an .mp4 or .mkv, with captions"
+    )
+    parser.add_argument(
+        "--split", metavar="LENGTH", help="film in parts: such as 30min, 2h or 900MB each"
+    )
+    parser.add_argument("--no-captions", action="store_true", help="film without captions")
     parser.add_argument("--camera", action="store_true", help="feed the virtual camera")
     parser.add_argument("--speakers", action="store_true", help="play the sound on this machine")
     parser.add_argument("--music", type=Path, metavar="FOLDER", help="music behind the voice")
@@ -75,8 +83,14 @@ def _show(arguments: argparse.Namespace) -> Show:
     if arguments.record is not None:
         if not arguments.record.parent.is_dir():
             raise ConfigError(f"{arguments.record}: no folder {arguments.record.parent}; make it")
+        if arguments.record.suffix.lower() not in (".mp4", ".mkv"):
+            name = arguments.record.with_suffix(".mp4").name
+            raise ConfigError(f"{arguments.record}: films are .mp4 or .mkv; call it {name}")
         path = str(arguments.record.resolve())
-        sinks["record"] = SinkTable("file", {"path": path, "overwrite": False})
+        options = {"path": path, "overwrite": False, "captions": not arguments.no_captions}
+        sinks["record"] = SinkTable("file", {**options, **_split(arguments.split)})
+    elif arguments.split:
+        raise ConfigError("--split needs --record FILM: what is split is the film")
     if arguments.camera:
         sinks["camera"] = SinkTable("camera", {})
     if arguments.speakers:
@@ -99,6 +113,24 @@ def _show(arguments: argparse.Namespace) -> Show:
     if arguments.port is not None:
         web = msgspec.structs.replace(web, port=arguments.port)
     return msgspec.structs.replace(show, sinks=sinks, llm=llm, web=web, music=music)
+
+
+_UNITS = {"s": 1 / 60, "min": 1.0, "h": 60.0, "mb": 1.0, "gb": 1000.0}
+"""What a number may be followed by: minutes, or megabytes, in it."""
+
+
+def _split(text: str | None) -> dict[str, float]:
+    """Return the file sink's keyword for `--split`."""
+    if not text:
+        return {}
+    number, unit = re.fullmatch(r"([\d.]*)\s*(.*)", text.strip().lower(), re.DOTALL).groups()  # type: ignore[union-attr]
+    try:
+        length = float(number) * _UNITS[unit]
+    except (ValueError, KeyError):
+        length = 0.0
+    if length <= 0:
+        raise ConfigError(f"--split {text}: write a length such as 30min, 2h, 900MB or 4GB")
+    return {"split_mb" if unit in ("mb", "gb") else "split_min": length}
 
 
 async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]) -> None:

@@ -21,7 +21,7 @@ from stage.config import ConfigError, Show, build, load
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("text", help="what to say, or - to read it from standard input")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the film, an .mp4 file")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the film: .mp4 or .mkv")
     parser.add_argument("--report", type=Path, help="write phonemes, visemes and timings as JSON")
     parser.add_argument("--character", help="name or folder of the host (default: kohaku)")
     parser.add_argument("--scene", help="scene of the character, `transparent` or `chroma`")
@@ -29,6 +29,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", default="", help="picture size, such as 1280x720 or 1080x1920")
     parser.add_argument("--fps", type=int, help="24, 25, 30, 50 or 60")
     parser.add_argument("--config", type=Path, help="a show.toml")
+    parser.add_argument(
+        "--no-captions", action="store_true", help="no text track, and no .vtt and .srt beside it"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
@@ -40,8 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not text:
         raise ConfigError('nothing to say: give a text, such as bunraku say "Hello!" -o hello.mp4')
     output: Path = arguments.output
-    if output.suffix.lower() != ".mp4":
-        raise ConfigError(f"{output}: films are MP4; call it {output.with_suffix('.mp4').name}")
+    if output.suffix.lower() not in (".mp4", ".mkv"):
+        name = output.with_suffix(".mp4").name
+        raise ConfigError(f"{output}: films are .mp4 or .mkv; call it {name}")
     if not output.parent.is_dir():
         raise ConfigError(f"{output}: no folder {output.parent}; make it first")
     from dialogue.character import load_character
@@ -56,8 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     speaker = engines.make_speaker(show, character, {u.language for u in utterances})
     speaker.warm()
     loaded_s = time.perf_counter() - begun
+    options = {"captions": not arguments.no_captions}
     with Bar(output.name, quiet=arguments.quiet) as bar:
-        report = shoot(show, speaker, utterances, output, progress=bar.seconds)
+        report = shoot(show, speaker, utterances, output, progress=bar.seconds, options=options)
     if arguments.report is not None:
         tree = {
             "text": text, "film_s": round(report.film_s, 3), "frames": report.frames,

@@ -205,3 +205,19 @@ async def _lines_that_arrive_while_the_mind_is_away_are_answered(tmp_path: Path)
         _, done = show.house.line("are you there?", author="Mika")
         async with asyncio.timeout(PATIENCE_S):
             assert (await done).heard.startswith("Every evening")
+
+
+def test_what_is_wrong_with_a_sink_is_said_once() -> None:
+    said: list[str] = []
+    house = House(Show(), title="test", theme={}, say=said.append, page=False)
+
+    def pulse(fault: str) -> wire.Pulse:
+        sinks = (("page", "live", 1, 0, ""), ("record", "off", 1, 0, fault))
+        return wire.Pulse(
+            pts=0, monotonic_ns=0, ahead=0, frames=1, late=0, dropped=0, underruns=0, draw_ms=1.0,
+            cpu=0.1, sinks=sinks,
+        )  # fmt: skip
+
+    for fault in ("", "the disk is full", "the disk is full", "no folder"):
+        house._from_body(pulse(fault))
+    assert said == ["record: the disk is full", "record: no folder"]

@@ -412,11 +412,11 @@ def test_a_disk_nearly_full_ends_the_recording_while_it_can_be_finished(
         if k == 60:
             left[0] = 150_000_000
 
-    with pytest.raises(EngineError, match=r"show\.mp4: only 150 MB are left .* can be played"):
+    with pytest.raises(EngineError, match=r"show\.mp4: less than 200 MB are left .* can be played"):
         record(sink, 5, told=told)
     sink.close()
     assert 60 <= len(pictures_of(path)) <= 92
-    with pytest.raises(EngineError, match="only 150 MB are left on the disk; make room"):
+    with pytest.raises(EngineError, match="less than 200 MB are left on the disk; make room"):
         made(tmp_path / "again.mp4")
     assert [p.name for p in tmp_path.iterdir()] == ["show.mp4"]
 
