@@ -22,7 +22,7 @@ import numpy as np
 from dialogue.background import be_nicer
 from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
 from render.captions import Caption
-from render.contracts import CaptionSink, Sink, StemSink
+from render.contracts import CaptionSink, ReportingSink, Sink, StemSink
 from render.frames import Pixels, VideoFrame
 from voice.speech import Samples
 
@@ -56,6 +56,8 @@ class SinkStatus:
     """Why it failed last; one line, or ""."""
     lag_ms: float = 0.0
     """How much sound is waiting for it."""
+    note: str = ""
+    """What it says of itself (`ReportingSink`)."""
 
 
 class Air:
@@ -279,9 +281,16 @@ class _Line:
             self._change.notify_all()
 
     def status(self) -> SinkStatus:
+        sink = self._sink
+        trouble, note = "", ""
+        if isinstance(sink, ReportingSink):
+            trouble, note = sink.trouble, sink.note
         with self._change:
+            state, error = self._state, self._error
+            if state == "live" and trouble:
+                state, error = "off", trouble
             return SinkStatus(
-                self._name, self._state, self._sent, self._dropped, self._error, to_ms(self._held)
+                self._name, state, self._sent, self._dropped, error, to_ms(self._held), note
             )
 
     def end(self) -> None:

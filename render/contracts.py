@@ -1,7 +1,7 @@
 """The contracts of a renderer (`bunraku.renderer`) and a sink (`bunraku.sink`).
 
 A sink may also be a `CaptionSink` or a `StemSink`: it then has one method more, and gets what that
-asks for on the same thread as everything else.
+asks for on the same thread as everything else. A `ReportingSink` says how it is doing.
 """
 
 from collections.abc import Mapping
@@ -91,3 +91,16 @@ class StemSink(Protocol):
 
     def stems(self, pts: Ticks, voice: Samples, music: Samples) -> None:
         """Take the parts of the block that `audio` gets next, before they were mixed."""
+
+
+@runtime_checkable
+class ReportingSink(Protocol):
+    """A sink that connects by itself, again and again, and says how that goes; any thread asks."""
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is being sent, in one line without secrets; "" while all is well."""
+
+    @property
+    def note(self) -> str:
+        """How it is doing, in one line: rate, reconnects, drops."""

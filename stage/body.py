@@ -421,5 +421,7 @@ def _pulse(body: Body, pacer: Pacer, clock: MonotonicClock, cpu: float) -> wire.
         underruns=body.playout.underruns,
         draw_ms=recent[len(recent) // 2] if recent else 0.0,
         cpu=cpu,
-        sinks=tuple((s.name, s.state, s.sent, s.dropped, s.error) for s in body.air.status()),
+        sinks=tuple(
+            (s.name, s.state, s.sent, s.dropped, s.error, s.note) for s in body.air.status()
+        ),
     )

@@ -199,7 +199,7 @@ def examine(show: Show) -> list[Check]:
     checks = [*python(), *machine(store), *models(show, store)]
     states = engines(list(plugins.KINDS), store)
     checks += [*character(show), *engine_checks(show, states)]
-    return [*checks, port(show), *sound(), *camera(), *programs()]
+    return [*checks, port(show), *sound(), *camera(), *streams(), *programs()]
 
 
 def python() -> list[Check]:
@@ -440,6 +440,19 @@ def _obs_camera() -> Check:
 def _windows_obs() -> bool:
     folders = (os.environ.get(name) for name in ("ProgramFiles", "ProgramFiles(x86)"))
     return any(folder and Path(folder, "obs-studio").is_dir() for folder in folders)
+
+
+def streams() -> list[Check]:
+    """Return which protocols `--push` can speak; RTMP is ours, SRT needs a library."""
+    from render.sinks import srt
+
+    checks = [Check("streams", "ok", "--push speaks rtmp and rtmps")]
+    try:
+        version = srt.version()
+    except plugins.EngineUnavailable as error:
+        remedy = str(error).partition(": ")[2]
+        return [*checks, Check("streams", "warn", "no libsrt: no --push srt://", remedy)]
+    return [*checks, Check("streams", "ok", f"--push speaks srt (libsrt {version})")]
 
 
 def programs() -> list[Check]:

@@ -200,10 +200,13 @@ class House:
                 self._say(f"{message.role}: {message.text}")
 
     def _complain(self, pulse: wire.Pulse) -> None:
-        """Say once what is wrong with a sink."""
-        for name, _, _, _, fault in pulse.sinks:
-            if fault and fault != self._faults.get(name):
+        """Say once what is wrong with a sink, and when it is well again."""
+        for name, state, _, _, fault, _ in pulse.sinks:
+            known = self._faults.get(name)
+            if fault and fault != known:
                 self._say(f"{name}: {fault}")
+            elif known and not fault and state == "live":
+                self._say(f"{name}: on air")
             self._faults[name] = fault
 
     def _from_mind(self, message: wire.Message) -> None:

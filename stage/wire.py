@@ -191,7 +191,8 @@ class Pulse(_Message, frozen=True):
     underruns: int
     draw_ms: float
     cpu: float
-    sinks: tuple[tuple[str, str, int, int, str], ...] = ()
+    sinks: tuple[tuple[str, str, int, int, str, str], ...] = ()
+    """Of each: name, state, pictures sent, pictures dropped, error, and what it says of itself."""
 
 
 # To and from the mind ---------------------------------------------------------------------------

@@ -6,6 +6,8 @@
   bunraku live --record show.mkv --split 30min    in parts of half an hour: show-001.mkv, ...
   bunraku live --camera                           also feed the virtual camera
   bunraku live --music ~/Music/calm                with music that steps back when the host speaks
+  bunraku live --push 'rtmp://live.twitch.tv/app/{TWITCH_KEY}'
+                                                  stream it; the key is read from the environment
   bunraku live --llm http://localhost:11434/v1 --model llama3.2
                                                   let your own server think
 
@@ -53,6 +55,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-captions", action="store_true", help="film without captions")
     parser.add_argument("--camera", action="store_true", help="feed the virtual camera")
     parser.add_argument("--speakers", action="store_true", help="play the sound on this machine")
+    parser.add_argument(
+        "--push",
+        metavar="URL",
+        action="append",
+        default=[],
+        help="stream to rtmp://, rtmps:// or srt://; {NAME} in it is the environment variable "
+        "that holds the stream key; may be given several times",
+    )
     parser.add_argument("--music", type=Path, metavar="FOLDER", help="music behind the voice")
     parser.add_argument("--llm", metavar="URL", help="an OpenAI-compatible server, such as .../v1")
     parser.add_argument("--model", help="the server's model, a catalogue name, or a GGUF file")
@@ -95,6 +105,7 @@ def _show(arguments: argparse.Namespace) -> Show:
         sinks["camera"] = SinkTable("camera", {})
     if arguments.speakers:
         sinks["speakers"] = SinkTable("device", {})
+    sinks |= _pushes(arguments.push)
     llm = show.llm
     if arguments.llm:
         if not arguments.model:
@@ -131,6 +142,24 @@ def _split(text: str | None) -> dict[str, float]:
     if length <= 0:
         raise ConfigError(f"--split {text}: write a length such as 30min, 2h, 900MB or 4GB")
     return {"split_mb" if unit in ("mb", "gb") else "split_min": length}
+
+
+def _pushes(urls: list[str]) -> dict[str, SinkTable]:
+    """Return a stream for each address.
+
+    Raises:
+        EngineUnavailable: an address is wrong, or its variable is not set.
+    """
+    if not urls:
+        return {}
+    from render.sinks.stream import target
+
+    for url in urls:
+        target(url)  # what is wrong is better said now than on air
+    return {
+        f"push{n}" if n > 1 else "push": SinkTable("stream", {"url": url})
+        for n, url in enumerate(urls, 1)
+    }
 
 
 async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]) -> None:

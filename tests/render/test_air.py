@@ -382,3 +382,28 @@ def test_a_sink_that_wants_them_gets_voice_and_music_apart_before_each_block(liv
     assert [pts for pts, _, _ in stems.parts] == [pts for pts, _ in stems.sound]
     assert stems.parts[0][1:] == pytest.approx((0.4, 0.1))
     assert stems.parts[3][1:] == pytest.approx((0.5, 0.0))
+
+
+class Reporter(Recorder):
+    """Connects by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trouble = ""
+        self.note = "3.5 Mbit/s"
+
+
+def test_a_sink_that_has_lost_its_server_is_shown_as_off_with_its_own_words(live: Air) -> None:
+    sink = Reporter()
+    live.add("push", lambda: sink)
+    assert sink.opened.wait(WAIT_S)
+    send(live, 0)
+    sink.wait(lambda: len(sink.frames) == 1)
+    assert (status(live, "push").state, status(live, "push").note) == ("live", "3.5 Mbit/s")
+    sink.trouble = "rtmp://host/live/***: no answer; trying again"
+    assert status(live, "push").state == "off"
+    assert status(live, "push").error.endswith("trying again")
+    send(live, 1)  # it gets the pictures all the same
+    sink.wait(lambda: len(sink.frames) == 2)
+    sink.trouble = ""
+    assert (status(live, "push").state, status(live, "push").error) == ("live", "")

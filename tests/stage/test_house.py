@@ -207,17 +207,18 @@ async def _lines_that_arrive_while_the_mind_is_away_are_answered(tmp_path: Path)
             assert (await done).heard.startswith("Every evening")
 
 
-def test_what_is_wrong_with_a_sink_is_said_once() -> None:
+def test_what_is_wrong_with_a_sink_is_said_once_and_when_it_is_well_again() -> None:
     said: list[str] = []
     house = House(Show(), title="test", theme={}, say=said.append, page=False)
 
     def pulse(fault: str) -> wire.Pulse:
-        sinks = (("page", "live", 1, 0, ""), ("record", "off", 1, 0, fault))
+        state = "off" if fault else "live"
+        sinks = (("page", "live", 1, 0, "", ""), ("record", state, 1, 0, fault, "how it is"))
         return wire.Pulse(
             pts=0, monotonic_ns=0, ahead=0, frames=1, late=0, dropped=0, underruns=0, draw_ms=1.0,
             cpu=0.1, sinks=sinks,
         )  # fmt: skip
 
-    for fault in ("", "the disk is full", "the disk is full", "no folder"):
+    for fault in ("", "the disk is full", "the disk is full", "no folder", "", ""):
         house._from_body(pulse(fault))
-    assert said == ["record: the disk is full", "record: no folder"]
+    assert said == ["record: the disk is full", "record: no folder", "record: on air"]

@@ -1,0 +1,194 @@
+"""SRT, the calling side: MPEG-TS over UDP with lost packets sent again, by the system's libsrt.
+
+Runs on: the sending thread of `render.sinks.stream`. Every wait has an end (`CONNECT_S`, `SEND_S`),
+and `abort`, from any thread, ends it at once. The library (MPL-2.0) is loaded where it is
+installed; PyAV's wheels carry none, and PyAV's own opening of an output cannot be interrupted.
+"""
+
+import ctypes
+import ctypes.util
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from dialogue.plugins import EngineError, EngineUnavailable
+
+CONNECT_S = 5.0
+SEND_S = 5.0
+"""A server that takes nothing for so long is gone."""
+
+GOODBYE_S = 0.5
+"""How long the last packets may take."""
+
+PAYLOAD = 1316
+"""Bytes a packet: seven of MPEG-TS's."""
+
+NAMES = (
+    "libsrt-gnutls.so.1.5", "libsrt-openssl.so.1.5", "libsrt.so.1.5", "libsrt.so.1", "libsrt.so",
+    "libsrt.dylib", "/opt/homebrew/lib/libsrt.dylib", "/usr/local/lib/libsrt.dylib",
+    "srt.dll", "libsrt.dll",
+)  # fmt: skip
+"""Where the library may be found, beside what `ldconfig` knows."""
+
+REMEDY = (
+    "srt needs libsrt: apt install libsrt1.5-gnutls (Debian), dnf install srt-libs (Fedora), "
+    "brew install srt (macOS), or srt.dll on PATH (Windows)"
+)
+
+# libsrt's numbers (srt.h, SRT_SOCKOPT).
+_SNDSYN, _SNDTIMEO, _SENDER, _LATENCY, _PASSPHRASE = 1, 13, 21, 23, 26
+_SNDDATA, _CONNTIMEO, _STREAMID, _PAYLOADSIZE, _PEERIDLETIMEO = 19, 36, 46, 49, 55
+_LOG_CRITICAL = 2
+_PACKET = 1500
+"""About what a packet takes while it waits."""
+
+_lock = threading.Lock()
+_loaded: Any = None
+
+
+def library() -> Any:
+    """Return libsrt.
+
+    Raises:
+        EngineUnavailable: it is not installed; says how to get it.
+    """
+    global _loaded
+    with _lock:
+        if _loaded is None:
+            found = [ctypes.util.find_library(name) for name in ("srt", "srt-gnutls")]
+            for name in (*filter(None, found), *NAMES):
+                try:
+                    known = ctypes.CDLL(name)
+                    break
+                except OSError:
+                    continue
+            else:
+                raise EngineUnavailable(REMEDY)
+            known.srt_getlasterror_str.restype = ctypes.c_char_p
+            known.srt_rejectreason_str.restype = ctypes.c_char_p
+            _loaded = known
+        return _loaded
+
+
+def version() -> str:
+    """Return libsrt's version, such as "1.5.1".
+
+    Raises:
+        EngineUnavailable: it is not installed; says how to get it.
+    """
+    number = library().srt_getversion()
+    return f"{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+class Srt:
+    """One connection that sends MPEG-TS."""
+
+    def __init__(self, host: str, port: int, settings: Mapping[str, str], latency_ms: int) -> None:
+        """Connect; blocks at most `CONNECT_S`.
+
+        Args:
+            host: name or address.
+            port: where the server listens.
+            settings: `streamid` and `passphrase`, where the server asks for them.
+            latency_ms: how long the server may wait for packets that are sent again.
+
+        Raises:
+            EngineUnavailable: there is no libsrt.
+            EngineError: the server is not there or refuses.
+        """
+        self._srt = library()
+        self._srt.srt_startup()  # does nothing the second time
+        self._srt.srt_setloglevel(_LOG_CRITICAL)
+        self._held = bytearray()
+        self._latency_s = latency_ms / 1e3
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            raise EngineError(f"cannot be found ({error.strerror})") from None
+        family, _, _, _, address = found[0]
+        self._socket = self._srt.srt_create_socket()
+        for option, number in (
+            (_SENDER, 1), (_SNDSYN, 1), (_PAYLOADSIZE, PAYLOAD), (_LATENCY, latency_ms),
+            (_SNDTIMEO, round(SEND_S * 1e3)), (_CONNTIMEO, round(CONNECT_S * 1e3)),
+            (_PEERIDLETIMEO, round(SEND_S * 1e3)),
+        ):  # fmt: skip
+            value = ctypes.c_int(number)
+            self._srt.srt_setsockflag(self._socket, option, ctypes.byref(value), 4)
+        for name, option in (("streamid", _STREAMID), ("passphrase", _PASSPHRASE)):
+            text = settings.get(name, "").encode()
+            if text and self._srt.srt_setsockflag(self._socket, option, text, len(text)) < 0:
+                self.abort()
+                raise EngineError(f"its {name} cannot be used ({_LENGTHS[name]})")
+        where = _address(family, address)
+        if self._srt.srt_connect(self._socket, where, len(where)) < 0:
+            reason = self._srt.srt_getrejectreason(self._socket)
+            reject = _text(self._srt.srt_rejectreason_str(reason)) if reason else ""
+            if not reject or reject.endswith("TIMEOUT"):
+                reject = "no answer"
+            self.abort()
+            raise EngineError(f"cannot be reached ({reject})")
+
+    def send(self, data: bytes) -> None:
+        """Send MPEG-TS; blocks at most `SEND_S`.
+
+        Raises:
+            EngineError: the server has gone away.
+        """
+        self._held += data
+        whole = len(self._held) - len(self._held) % PAYLOAD
+        for at in range(0, whole, PAYLOAD):
+            part = bytes(self._held[at : at + PAYLOAD])
+            if self._srt.srt_send(self._socket, part, PAYLOAD) < 0:
+                said = _text(self._srt.srt_getlasterror_str())
+                raise EngineError(f"broke off ({said})")
+        del self._held[:whole]
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the server has not confirmed yet."""
+        number, size = ctypes.c_int(0), ctypes.c_int(4)
+        self._srt.srt_getsockflag(self._socket, _SNDDATA, ctypes.byref(number), ctypes.byref(size))
+        return max(0, number.value) * _PACKET
+
+    def close(self) -> None:
+        """Send what is left and hang up."""
+        if self._held:
+            self._srt.srt_send(self._socket, bytes(self._held), len(self._held))
+        end = time.monotonic() + GOODBYE_S
+        while self.waiting and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(self._latency_s)  # until then the server holds the last packets back
+        self.abort()
+
+    def abort(self) -> None:
+        """Hang up at once; any thread."""
+        self._srt.srt_close(self._socket)
+
+
+_LENGTHS = {
+    "streamid": "at most 512 bytes",
+    "passphrase": "10 to 79 characters",
+}
+
+
+def _text(said: bytes) -> str:
+    """Return what the library says, in one line."""
+    return " ".join(said.decode("utf-8", "replace").split()).rstrip(".")
+
+
+def _address(family: int, address: tuple[Any, ...]) -> bytes:
+    """Return a socket address as C has it."""
+    host, port = str(address[0]), int(address[1])
+    if sys.platform == "darwin":
+        start = bytes([0, family])
+    else:
+        start = family.to_bytes(2, sys.byteorder)
+    start += port.to_bytes(2, "big")
+    if family == socket.AF_INET6:
+        flow, scope = int(address[2]), int(address[3])
+        start += flow.to_bytes(4, "big") + socket.inet_pton(family, host.split("%")[0])
+        return start + scope.to_bytes(4, sys.byteorder)
+    return start + socket.inet_pton(family, host) + bytes(8)

@@ -1,0 +1,143 @@
+"""Servers that we did not write, for streams: nginx with its RTMP module, and FFmpeg listening."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+MODULES = (
+    "/usr/lib/nginx/modules/ngx_rtmp_module.so",
+    "/usr/lib64/nginx/modules/ngx_rtmp_module.so",
+)
+WAIT_S = 15.0
+
+CONF = """
+load_module {module};
+daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
+events {{ }}
+rtmp {{ server {{
+  listen 127.0.0.1:{port}; chunk_size 4096;
+  application live {{ live on; record all; record_path {folder}; record_unique on;
+    record_suffix .flv; idle_streams on; }}
+}} }}
+"""
+
+
+def nginx() -> str:
+    """Return why nginx with RTMP cannot be used here, or ""."""
+    if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None:
+        return "no nginx here; install the packages `nginx` and `libnginx-mod-rtmp`"
+    if not any(Path(name).exists() for name in MODULES):
+        return "nginx has no RTMP here; install the package `libnginx-mod-rtmp`"
+    return ""
+
+
+def ffmpeg(protocol: str) -> str:
+    """Return why FFmpeg cannot listen for `protocol` here, or ""."""
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return "no ffmpeg here; install the package `ffmpeg`"
+    known = subprocess.run([program, "-v", "quiet", "-protocols"], capture_output=True, text=True)
+    if protocol not in known.stdout.split():
+        return f"this ffmpeg has no {protocol}"
+    return ""
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """Return a port of the loopback that nobody uses."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(true: Callable[[], object], what: str, wait_s: float = WAIT_S) -> None:
+    """Wait until `true()`; real servers know no virtual time."""
+    end = time.monotonic() + wait_s
+    while not true():
+        assert time.monotonic() < end, f"not within {wait_s:.0f} s: {what}"
+        time.sleep(0.02)
+
+
+class Nginx:
+    """nginx-rtmp on the loopback, which records what it gets as FLV; a context manager."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.chmod(0o777)  # its worker is not the user who started it
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"rtmp://127.0.0.1:{self.port}/live"
+
+    @property
+    def films(self) -> list[Path]:
+        return sorted(self.folder.glob("*.flv"), key=lambda path: path.stat().st_mtime_ns)
+
+    def start(self) -> None:
+        module = next(name for name in MODULES if Path(name).exists())
+        conf = self.folder / "nginx.conf"
+        conf.write_text(CONF.format(module=module, folder=self.folder, port=self.port))
+        program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") or "nginx"
+        self._process = subprocess.Popen(
+            [program, "-c", str(conf), "-p", str(self.folder)], stderr=subprocess.DEVNULL
+        )
+        until(lambda: listens(self.port), "nginx listens")
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def freeze(self, frozen: bool) -> None:
+        """Stop it without closing anything, or let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def __enter__(self) -> "Nginx":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.kill()
+
+
+class Listener:
+    """FFmpeg waiting for one stream, which it writes down unchanged; a context manager."""
+
+    def __init__(self, url: str, film: Path, *, before: tuple[str, ...] = ()) -> None:
+        self.film = film
+        self._command = ["ffmpeg", "-v", "error", "-y", *before, "-i", url, "-c", "copy", str(film)]
+
+    def end(self) -> str:
+        """Wait for the end of the stream; returns FFmpeg's complaints."""
+        _, said = self._process.communicate(timeout=WAIT_S)
+        return said.decode()
+
+    def __enter__(self) -> "Listener":
+        self._process = subprocess.Popen(self._command, stderr=subprocess.PIPE)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._process.kill()
+        self._process.wait()
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
