@@ -18,6 +18,17 @@ FPS = (24, 25, 30, 50, 60)
 """Frame rates whose frames are whole ticks."""
 
 
+SIZES: dict[str, tuple[int, int]] = {
+    "720p": (1280, 720),
+    "1080p": (1920, 1080),
+    "1440p": (2560, 1440),
+    "portrait": (1080, 1920),
+    "portrait-720": (720, 1280),
+    "square": (1080, 1080),
+}
+"""Names of picture sizes: width and height in pixels."""
+
+
 class ConfigError(ValueError):
     """`show.toml` cannot be used; the message is one line with file, key and remedy."""
 
@@ -25,6 +36,14 @@ class ConfigError(ValueError):
 class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Picture size and rate."""
 
+    size: Annotated[
+        str,
+        Meta(
+            description="Picture size by name instead of `width` and `height`: "
+            + ", ".join(f"`{name}`" for name in SIZES)
+            + ", or such as `1280x720`."
+        ),
+    ] = ""
     width: Annotated[int, Meta(ge=160, le=3840, description="Picture width in pixels.")] = 1280
     height: Annotated[int, Meta(ge=90, le=3840, description="Picture height in pixels.")] = 720
     fps: Annotated[int, Meta(description="Frames a second: 24, 25, 30, 50 or 60.")] = 30
@@ -166,12 +185,41 @@ def build(tree: dict[str, Any], where: str) -> Show:
         show = msgspec.convert(tree, Show)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {error}; see docs/configuration.md") from None
+    if show.video.size:
+        show = _sized(tree, show, where)
     if show.video.fps not in FPS:
         near = min(FPS, key=lambda rate: abs(rate - show.video.fps))
         raise ConfigError(f"{where}: video.fps = {show.video.fps} is not offered; try {near}")
     if show.video.width % 2 or show.video.height % 2:
         raise ConfigError(f"{where}: video.width and video.height must be even numbers")
     return show
+
+
+def picture_size(text: str, where: str) -> tuple[int, int]:
+    """Return width and height of a size by name or of one such as "1280x720".
+
+    Raises:
+        ConfigError: it is neither; `where` names it.
+    """
+    if text in SIZES:
+        return SIZES[text]
+    width, cross, height = text.partition("x")
+    if cross and width.isdecimal() and height.isdecimal():
+        return int(width), int(height)
+    near = get_close_matches(text, SIZES, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(SIZES)}"
+    raise ConfigError(f"{where}: there is no size {text!r}; {hint} or write it as 1280x720")
+
+
+def _sized(tree: dict[str, Any], show: Show, where: str) -> Show:
+    """Return `show` with the width and height that `video.size` names."""
+    if {"width", "height"} & set(tree["video"]):
+        raise ConfigError(
+            f"{where}: video.size and video.width, video.height say the same twice; keep one"
+        )
+    width, height = picture_size(show.video.size, f"{where}: video.size")
+    video = {**tree["video"], "size": "", "width": width, "height": height}
+    return build({**tree, "video": video}, where)
 
 
 def _reject_unknown(tree: dict[str, Any], kind: type[Any], where: str, prefix: str) -> None:

@@ -30,7 +30,7 @@ from typing import Any
 import msgspec
 
 from stage import wire
-from stage.commands.say import settings
+from stage.commands.say import SIZE_HELP, settings
 from stage.config import LLM, ConfigError, Show, SinkTable
 
 TAIL_S = 2.0
@@ -42,7 +42,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("character", nargs="?", help="name or folder of the host (default: kohaku)")
     parser.add_argument("--config", type=Path, help="a show.toml")
     parser.add_argument("--scene", help="scene of the character, `transparent` or `chroma`")
-    parser.add_argument("--size", default="", help="picture size, such as 1280x720 or 1080x1920")
+    parser.add_argument("--size", default="", help=SIZE_HELP)
     parser.add_argument("--fps", type=int, help="24, 25, 30, 50 or 60")
     parser.add_argument("--port", type=int, help="port of the stage page (default: 8008)")
     parser.add_argument("--script", type=Path, help="a file of timed chat lines; ends with them")

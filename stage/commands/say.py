@@ -15,7 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from stage.config import ConfigError, Show, build, load
+from stage.config import SIZES, ConfigError, Show, build, load, picture_size
+
+SIZE_HELP = f"picture size: {', '.join(SIZES)}, or such as 1280x720"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--character", help="name or folder of the host (default: kohaku)")
     parser.add_argument("--scene", help="scene of the character, `transparent` or `chroma`")
     parser.add_argument("--language", help="en, zh or ja (default: seen from the text)")
-    parser.add_argument("--size", default="", help="picture size, such as 1280x720 or 1080x1920")
+    parser.add_argument("--size", default="", help=SIZE_HELP)
     parser.add_argument("--fps", type=int, help="24, 25, 30, 50 or 60")
     parser.add_argument("--config", type=Path, help="a show.toml")
     parser.add_argument(
@@ -91,10 +93,7 @@ def settings(arguments: argparse.Namespace) -> Show:
     }
     video: dict[str, int] = {}
     if arguments.size:
-        width, cross, height = arguments.size.partition("x")
-        if not (cross and width.isdigit() and height.isdigit()):
-            raise ConfigError(f"--size {arguments.size}: write it as 1280x720")
-        video.update(width=int(width), height=int(height))
+        video["width"], video["height"] = picture_size(arguments.size, "--size")
     if arguments.fps is not None:
         video["fps"] = arguments.fps
     tree = msgspec.to_builtins(msgspec.structs.replace(show, **changes))

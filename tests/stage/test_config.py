@@ -54,3 +54,28 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_the_reference_in_docs_is_what_the_code_says() -> None:
     page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
     assert page == config.reference(), "run: python -m stage.config > docs/configuration.md"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("1080p", (1920, 1080)), ("portrait", (1080, 1920)), ("640x360", (640, 360))],
+)
+def test_a_size_is_a_name_or_two_numbers(name: str, expected: tuple[int, int]) -> None:
+    show = config.build({"video": {"size": name, "fps": 60}}, "show.toml")
+    assert (show.video.width, show.video.height, show.video.fps) == (*expected, 60)
+    assert show.video.size == ""
+
+
+def test_an_unknown_size_suggests_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"video.size: there is no size 'potrait'; did you mean"):
+        config.build({"video": {"size": "potrait"}}, "show.toml")
+
+
+def test_a_size_said_twice_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="the same twice"):
+        config.build({"video": {"size": "1080p", "height": 720}}, "show.toml")
+
+
+def test_an_odd_size_is_an_error_by_either_way() -> None:
+    with pytest.raises(ConfigError, match="even"):
+        config.build({"video": {"size": "641x360"}}, "show.toml")
