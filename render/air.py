@@ -6,7 +6,8 @@ full the sink is off the air), its captions 64 blocks (a correction takes its bl
 is full the oldest goes). A sink that raises is closed and made anew after 1, 2, 4 ... 30 s.
 With `blocking=True` (films made offline) the caller waits instead, nothing is dropped, and a
 sink that fails stays off. All sinks share a picture's memory, which is lent by `blank` and used
-again when the last of them is done with it; at most 5 pictures a sink can be under way.
+again when the last of them is done with it; at most 5 pictures a sink can be under way, and the
+last one is kept, to be shown again on an overloaded machine.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -77,6 +78,7 @@ class Air:
         self._size = (width, height, fps)
         self._lines: dict[str, _Line] = {}
         self._pool = _Pool(width, height)
+        self._last: _Picture | None = None
 
     def add(self, name: str, make: Callable[[], Sink]) -> None:
         """Put a sink on air; `make` is called on its thread, again after each failure."""
@@ -88,6 +90,11 @@ class Air:
         line = self._lines.pop(name, None)
         if line is not None:
             line.end()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its pictures, in pixels."""
+        return self._size[:2]
 
     @property
     def watched(self) -> bool:
@@ -106,6 +113,22 @@ class Air:
     def video(self, frame: VideoFrame) -> None:
         """Give a picture to every sink. Its pixels must not be changed any more."""
         picture = self._pool.picture(frame)
+        for line in self._lines.values():
+            line.video(picture)
+        if self._last is not None:
+            self._last.release()
+        self._last = picture
+
+    def again(self, pts: Ticks, index: int) -> None:
+        """Give the last picture to every sink once more, for another time.
+
+        Args:
+            pts: when it is to be seen.
+            index: number of that frame.
+        """
+        if self._last is None:
+            raise ValueError("there is no picture yet that could be shown again")
+        picture = self._last.again(pts, index)
         for line in self._lines.values():
             line.video(picture)
         picture.release()
@@ -168,27 +191,26 @@ class _Pool:
         """Return `frame`, read-only and held once."""
         shown, shown_i420 = frame.pixels.view(), frame.i420.view()
         shown.flags.writeable = shown_i420.flags.writeable = False
+        memory = (frame.pixels, frame.i420)
         return _Picture(
-            VideoFrame(frame.pts, frame.index, shown, shown_i420),
-            (frame.pixels, frame.i420),
-            self.free,
+            replace(frame, pixels=shown, i420=shown_i420), lambda: self.free.append(memory)
         )
 
 
 class _Picture:
     """A frame and how many still need it."""
 
-    def __init__(
-        self,
-        frame: VideoFrame,
-        memory: tuple[Pixels, Pixels],
-        free: deque[tuple[Pixels, Pixels]],
-    ) -> None:
+    def __init__(self, frame: VideoFrame, done: Callable[[], None]) -> None:
         self.frame = frame
-        self._memory = memory
-        self._free = free
+        self._done = done
         self._holders = 1
         self._lock = threading.Lock()
+
+    def again(self, pts: Ticks, index: int) -> "_Picture":
+        """Return the same picture for another time, held once; it holds this one."""
+        self.hold()
+        frame = replace(self.frame, pts=pts, index=index, repeated=True)
+        return _Picture(frame, self.release)
 
     def hold(self) -> None:
         """Keep it for one more."""
@@ -199,8 +221,9 @@ class _Picture:
         """One is done with it; the last gives its memory back."""
         with self._lock:
             self._holders -= 1
-            if self._holders == 0:
-                self._free.append(self._memory)
+            last = self._holders == 0
+        if last:
+            self._done()
 
 
 class _Line:

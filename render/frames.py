@@ -24,3 +24,6 @@ class VideoFrame:
     i420: Pixels
     """The same picture as planar YUV 4:2:0, BT.601 limited range (what cv2 gives), shape
     (height * 3 // 2, width); converted once for all sinks."""
+    repeated: bool = False
+    """The very picture of the frame before: the machine is overloaded. It may be left out where
+    leaving out is cheaper than sending nothing new."""

@@ -26,12 +26,14 @@ in this place: the host is drawn in that light. A scene whose root has `data-hos
 card: no host is drawn.
 """
 
+import copy
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import skia
@@ -118,6 +120,15 @@ class _Stamp:
         Brush(drawing, shapes).draw(canvas, drawing.points)
         self.picture = image(self.pixels)
 
+    def smaller(self, share: float) -> "_Stamp":
+        made = copy.copy(self)
+        made.x, made.y = round(self.x * share), round(self.y * share)
+        made.wide, made.high = max(1, round(self.wide * share)), max(1, round(self.high * share))
+        size = (made.wide, made.high)
+        made.pixels = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA)
+        made.picture = image(made.pixels)
+        return made
+
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
@@ -140,6 +151,13 @@ class _Light:
         inside[inside[..., 3] < _FAINT] = 0
         self.pieces = _cut([inside], stamp.x + left, stamp.y + top, 4 * _BAND)
 
+    def smaller(self, size: tuple[int, int], small: tuple[int, int]) -> "_Light":
+        """Return it for a picture of size `small` instead of `size`."""
+        made = copy.copy(self)
+        look = _laid(self.pieces, 0, (0, 0), size)
+        made.pieces = _cut([cv2.resize(look, small, interpolation=cv2.INTER_AREA)], 0, 0, 4 * _BAND)
+        return made
+
     def draw(self, canvas: skia.Canvas, t_s: float, paint: skia.Paint) -> None:
         strength = self.strength(t_s)
         if strength > 0.02:
@@ -160,6 +178,11 @@ class _Leaf:
         self.colour = skia.Color4f(*shape.paints[0].colour)
         self.seed = seed
         self.scale = scale
+
+    def smaller(self, share: float) -> "_Leaf":
+        made = copy.copy(self)
+        made.scale = self.scale * share
+        return made
 
     def chance(self, salt: float) -> float:
         """Return a number 0..1 of its own."""
@@ -195,6 +218,9 @@ class _Wisp:
         self.stamp = stamp
         self.seed = seed
         self.scale = scale
+
+    def smaller(self, share: float) -> "_Wisp":
+        return _Wisp(self.stamp.smaller(share), self.seed, self.scale * share)
 
     def draw(
         self, canvas: skia.Canvas, t_s: float, paint: skia.Paint, size: tuple[int, int]
@@ -244,6 +270,28 @@ class _Plate:
         self.floor = int(open_rows[-1]) + 1 if len(open_rows) else 0
         self.pieces = _cut(looks, -margin, 0, _BAND)
 
+    def smaller(self, size: tuple[int, int], share: float) -> "_Plate":
+        """Return it for a picture of that share of `size`; it need not be drawn again."""
+        made = copy.copy(self)
+        made.reach = self.reach * share
+        margin = math.ceil(made.reach) + 2
+        wide, high = (round(length * share) for length in size)
+        around = math.ceil(margin / share)
+        # A little wider than what is wanted, so that no row of texels is left out at an edge.
+        box = (size[0] + 2 * around, size[1])
+        small = round(box[0] * share)
+        looks = []
+        for phase in range(_PHASES):
+            # A quarter of a small pixel is more than that of a large one.
+            whole, part = divmod(round(phase / share), _PHASES)
+            look = _laid(self.pieces, part, (around + whole, 0), box)
+            look = cv2.resize(look, (small, high), interpolation=cv2.INTER_AREA)
+            left = (small - wide) // 2 - margin
+            looks.append(np.ascontiguousarray(look[:, left : left + wide + 2 * margin]))
+        made.floor = math.ceil(self.floor * share)
+        made.pieces = _cut(looks, -margin, 0, _BAND)
+        return made
+
     def draw(self, canvas: skia.Canvas, shift: float) -> None:
         """Draw it shifted by the share `shift` of its reach, -1..1."""
         whole, phase = divmod(round(shift * self.reach * _PHASES), _PHASES)
@@ -277,6 +325,20 @@ def _cut(looks: Sequence[Pixels], x: int, y: int, high: int) -> list[_Piece]:
             phases = tuple((image(cut, opaque=whole), cut) for cut in cuts)
             found.append(_Piece(x + left, y + y0, phases))
     return found
+
+
+def _laid(
+    pieces: Sequence[_Piece], phase: int, at: tuple[int, int], size: tuple[int, int]
+) -> Pixels:
+    """Return the picture that `pieces` were cut from, its corner at `at`, on nothing."""
+    look: Pixels = np.zeros((size[1], size[0], 4), np.uint8)
+    for piece in pieces:
+        cut = piece.phases[phase][1]
+        x, y = piece.x + at[0], piece.y + at[1]
+        left, top = max(0, -x), max(0, -y)
+        part = cut[top : size[1] - y, left : size[0] - x]
+        look[y + top : y + top + part.shape[0], x + left : x + left + part.shape[1]] = part
+    return look
 
 
 def _spans(columns: npt.NDArray[np.bool_], gap: int) -> list[tuple[int, int]]:
@@ -326,6 +388,8 @@ class Scene:
         self.floor = height
         """The host is hidden from this row of pixels down."""
         self._back: Pixels = np.zeros((height, width, 4), np.uint8)
+        self._size = (width, height)
+        self._scale = 1.0
         self._middle: _Plate | None = None
         self._front: _Plate | None = None
         self._lights: list[_Light] = []
@@ -371,7 +435,6 @@ class Scene:
         hides = tuple(hour.get("data-hides", "").split())
         if told := {**drawing.data.get("", {}), **hour}.get("data-light"):
             self.light = _colour(drawing, told)
-        self._size = (width, height)
         scale = max(width / drawing.size[0], height / drawing.size[1])
         self._scale = scale
         matrix = skia.Matrix()
@@ -481,6 +544,37 @@ class Scene:
         self._rain_box = (a.x(), a.y(), b.x() - a.x(), b.y() - a.y())
         chance = np.random.default_rng(7)
         self._drops = chance.random((22, 4)).astype(np.float32)
+
+    def smaller(self, width: int, height: int) -> "Scene":
+        """Return the scene for a smaller picture of the same shape.
+
+        It is made of the pictures that are there, in a tenth of the time that drawing them took.
+        """
+        made = copy.copy(self)
+        size = (self._back.shape[1], self._back.shape[0])
+        share = height / size[1]
+        small = (width, height)
+        made._back = cv2.resize(self._back, small, interpolation=cv2.INTER_AREA)
+        made.floor = height
+        made._size = small
+        made._scale = self._scale * share
+        if self._middle is not None:
+            made._middle = self._middle.smaller(size, share)
+        if self._front is not None:
+            made._front = self._front.smaller(size, share)
+            made.floor = made._front.floor
+        made._lights = [light.smaller(size, small) for light in self._lights]
+        made._far, made._near, made._before = (
+            [each.smaller(share) for each in group]
+            for group in (self._far, self._near, self._before)
+        )
+        made._dust = [(x * share, y * share, r * share, o) for x, y, r, o in self._dust]
+        if len(self._drops):
+            sky = cv2.resize(self._sky.astype(np.uint8), small, interpolation=cv2.INTER_NEAREST)
+            made._sky = sky > 0
+            x, y, wide, high = self._rain_box
+            made._rain_box = (x * share, y * share, wide * share, high * share)
+        return made
 
     def behind(self, out: Pixels, canvas: skia.Canvas, pts: Ticks, lean: float = 0.0) -> None:
         """Paint everything behind the host, covering all of `out`, on which `canvas` draws.

@@ -5,6 +5,7 @@ tenth. Each layer's picture is kept finer than the screen, so that it looks equa
 it lands.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -42,6 +43,18 @@ class Sprite:
         canvas.scale(self.fine, self.fine)
         canvas.translate(-x, -y)
         Brush(drawing, layer.shapes).draw(canvas, drawing.points)
+
+    def smaller(self, share: float) -> "Sprite":
+        """Return it for pictures of that share of the width and height; drawn from its texture."""
+        made = copy.copy(self)
+        made.fine = self.fine * share
+        inner = self.texture[raster.PAD : -raster.PAD, raster.PAD : -raster.PAD]
+        high, wide = (max(1, round(length * share)) for length in inner.shape[:2])
+        made.texture = np.zeros((high + 2 * raster.PAD, wide + 2 * raster.PAD, 4), np.uint8)
+        made.texture[raster.PAD : -raster.PAD, raster.PAD : -raster.PAD] = cv2.resize(
+            inner, (wide, high), interpolation=cv2.INTER_AREA
+        )
+        return made
 
     def hide(self, covers: Sequence["Sprite"]) -> None:
         """Empty the texture where `covers` hide it in any pose (`LayerSpec.under`, `margin`)."""
@@ -90,8 +103,30 @@ class Warp:
         for sprite in sprites:
             if sprite.layer.spec.under:
                 sprite.hide([self.sprites[name] for name in sprite.layer.spec.under])
-        self._numbers = {sprite.layer.spec.name: i for i, sprite in enumerate(sprites)}
+        self._arrange(sprites)
         self._scale, self._offset, self._floor = scale, np.array(offset), floor
+        self._mesh = np.zeros((0, 2))
+
+    def smaller(self, share: float, floor: int) -> "Warp":
+        """Return it for pictures of that share of the width and height.
+
+        Its textures are made of those that are there, which takes a tenth of drawing them.
+
+        Args:
+            share: above 0, below 1.
+            floor: as for the class, in rows of the smaller picture.
+        """
+        made = copy.copy(self)
+        sprites = [sprite.smaller(share) for sprite in self.sprites.values()]
+        made.sprites = {sprite.layer.spec.name: sprite for sprite in sprites}
+        made._arrange(sprites)
+        made._scale, made._floor = self._scale * share, floor
+        made._mesh = np.zeros((0, 2))
+        return made
+
+    def _arrange(self, sprites: Sequence[Sprite]) -> None:
+        """Lay the textures and what is known of their cells one behind the other."""
+        self._numbers = {sprite.layer.spec.name: i for i, sprite in enumerate(sprites)}
         self._layout = np.zeros((len(sprites), 8), np.int64)
         self._sizes = np.zeros((len(sprites), 2))
         kinds, seen, texels = [], [], []
@@ -111,7 +146,6 @@ class Warp:
             cell, row, texel = cell + len(kind), row + len(sight), texel + len(texels[-1])
         self._kinds, self._seen = np.concatenate(kinds), np.concatenate(seen)
         self._texels = np.concatenate(texels)
-        self._mesh = np.zeros((0, 2))
 
     def update(self, mesh: Points) -> None:
         """Take the posed mesh points of the puppet; `Layer.lattice` says whose is which."""

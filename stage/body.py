@@ -22,6 +22,7 @@ from dialogue import plugins
 from dialogue.background import LOWEST, apart
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
 from render import mix
+from render.adapt import Adapter, ladder
 from render.air import Air
 from render.captioner import Captioner
 from render.clock import MonotonicClock
@@ -31,6 +32,7 @@ from render.frames import VideoFrame
 from render.mix import Duck, Mixer
 from render.music import Music, pieces
 from render.pacing import Pacer
+from render.painter import Painter
 from render.playout import Playout
 from stage import folders, wire
 from stage.config import Show
@@ -76,11 +78,14 @@ class Body:
         self.mixer = Mixer(self.playout, music, duck)
         self.performer = performer
         self.captioner = Captioner()
-        self.renderer = renderer
+        self.painter = Painter(renderer)
         self.air = air
         self.frame_ticks: Ticks = TICKS_PER_S // fps
         self.draw_ms: deque[float] = deque(maxlen=300)
         self.frames = 0
+        levels = ladder(*air.size, resizable=self.painter.resizable)
+        self._adapter = Adapter(levels, self.frame_ticks)
+        self._shown = False  # whether the air's last picture was drawn
         self._tell = tell
         self._mixed: Ticks = 0
         self._now: Ticks = 0
@@ -97,7 +102,7 @@ class Body:
     def rehearse(self) -> None:
         """Draw one picture for nobody, so that the first one on air is not slow."""
         pixels, i420 = self.air.blank()
-        self.renderer.draw(self.performer.pose(0), pixels)
+        self.painter.draw(self.performer.pose(0), pixels)
         to_i420(pixels, i420)
 
     def receive(self, message: wire.Message, pts: Ticks) -> None:
@@ -139,15 +144,38 @@ class Body:
             self.air.audio(self._mixed, block.samples, block.voice, block.music)
             self._mixed = until
         self._perform(pts)
-        begun = time.perf_counter()
-        pose = self.performer.pose(pts)
-        pixels, i420 = self.air.blank()
-        if self.air.watched:
-            self.renderer.draw(pose, pixels)
-            to_i420(pixels, i420)
-            self.draw_ms.append((time.perf_counter() - begun) * 1e3)
-        self.air.video(VideoFrame(pts, pts // self.frame_ticks, pixels, i420))
+        index = pts // self.frame_ticks
+        watched = self.air.watched
+        if watched and self._shown and not self.painter.fresh():
+            self.air.again(pts, index)
+        else:
+            begun = time.perf_counter()
+            pose = self.performer.pose(pts)
+            pixels, i420 = self.air.blank()
+            if watched:
+                self.painter.draw(pose, pixels)
+                to_i420(pixels, i420)
+                self.draw_ms.append((time.perf_counter() - begun) * 1e3)
+            self.air.video(VideoFrame(pts, index, pixels, i420))
+            self._shown = watched
         self.frames += 1
+
+    def adapt(self, worked: Ticks, missed: int) -> None:
+        """Draw less carefully where the machine cannot keep up, and well again later.
+
+        Args:
+            worked: how long the last step took.
+            missed: frames late or lost since the one before.
+        """
+        level = self._adapter.note(worked, missed)
+        if level is None:
+            return
+        self.painter.want(level)
+        text = (
+            f"drawing at {level}, this machine is overloaded" if str(level)
+            else "drawing in full again"
+        )  # fmt: skip
+        self._tell(wire.Note(role="picture", level="warning", text=text))
 
     @property
     def idle(self) -> bool:
@@ -362,6 +390,7 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
     last_pulse: Ticks = -PULSE_TICKS
     cpu = _Cpu()
     announced = False
+    missed = 0
     while True:
         while True:
             wait_s = max(0.0, (pacer.due() - clock.now()) / TICKS_PER_S)
@@ -376,7 +405,10 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
             elif pacer.due() <= clock.now():
                 break
         pts = pacer.next()
-        body.step(pts, clock.now())
+        begun = clock.now()
+        body.step(pts, begun)
+        body.adapt(clock.now() - begun, pacer.late + pacer.dropped - missed)
+        missed = pacer.late + pacer.dropped
         if not announced:
             announced = True
             link.send(wire.Ready(role="body", took_s=time.monotonic() - born))
@@ -424,4 +456,5 @@ def _pulse(body: Body, pacer: Pacer, clock: MonotonicClock, cpu: float) -> wire.
         sinks=tuple(
             (s.name, s.state, s.sent, s.dropped, s.error, s.note) for s in body.air.status()
         ),
+        picture=str(body.painter.level),
     )

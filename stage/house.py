@@ -192,7 +192,7 @@ class House:
                 self._event(
                     "telemetry", frames=message.frames, late=message.late,
                     dropped=message.dropped, underruns=message.underruns,
-                    draw_ms=message.draw_ms, cpu=message.cpu,
+                    draw_ms=message.draw_ms, cpu=message.cpu, picture=message.picture,
                     sinks=[list(sink) for sink in message.sinks],
                 )  # fmt: skip
                 self._complain(message)

@@ -191,6 +191,8 @@ class Pulse(_Message, frozen=True):
     underruns: int
     draw_ms: float
     cpu: float
+    picture: str = ""
+    """How it is drawn on an overloaded machine, such as "1/2 size"; "" where all is well."""
     sinks: tuple[tuple[str, str, int, int, str, str], ...] = ()
     """Of each: name, state, pictures sent, pictures dropped, error, and what it says of itself."""
 

@@ -136,7 +136,10 @@ class WebRTCSink:
                 encoder = self._pictures[codec] = self._rtc.PictureEncoder(
                     codec, width=width, height=height, fps=fps, bitrate=self._bitrate
                 )
-            packets = encoder.encode(frame, key=self._house.wants_key(codec))
+            key = self._house.wants_key(codec)
+            if frame.repeated and not key:
+                continue  # browsers go on showing what they have
+            packets = encoder.encode(frame, key=key)
             self._loop.call_soon_threadsafe(self._house.show, codec, packets)
         self._late.note(frame.pts, time.monotonic_ns())
 

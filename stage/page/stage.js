@@ -20,7 +20,7 @@ const WORDS = {
     newest: "Newest ↓", retry: "Try now",
     emptyWaking: (host) => `${host} is waking up.`, emptyTitle: (host) => `${host} is here.`, emptyText: "Ask anything, in English, Chinese or Japanese.",
     muteOn: "Sound off", muteOff: "Sound on", captions: "Captions", full: "Full screen", fold: "Show or hide the chat",
-    connecting: "Connecting", waking: "Waking up", ready: "Ready", thinking: "Thinking", speaking: "Speaking",
+    connecting: "Connecting", waking: "Waking up", ready: "Ready", thinking: "Thinking", speaking: "Speaking", eased: "picture eased, machine busy",
     lost: "Connection lost", backIn: (s) => `Connection lost. Trying again in ${s} s`, again: "Connecting again …",
     picture: "Waiting for the picture", pictureLost: "The picture is coming back …",
     answered: (s) => `answered in ${s} s`, slow: "One moment: that was quick. Try again in a breath.",
@@ -32,7 +32,7 @@ const WORDS = {
     newest: "最新消息 ↓", retry: "立即重试",
     emptyWaking: (host) => `${host} 正在醒来`, emptyTitle: (host) => `${host} 在这里`, emptyText: "用中文、英文或日文，随便问。",
     muteOn: "关闭声音", muteOff: "打开声音", captions: "字幕", full: "全屏", fold: "显示或隐藏聊天",
-    connecting: "正在连接", waking: "正在醒来", ready: "在线", thinking: "正在想", speaking: "正在说",
+    connecting: "正在连接", waking: "正在醒来", ready: "在线", thinking: "正在想", speaking: "正在说", eased: "机器繁忙，画质已降低",
     lost: "连接已断开", backIn: (s) => `连接已断开，${s} 秒后重试`, again: "正在重新连接……",
     picture: "正在等待画面", pictureLost: "画面马上回来……",
     answered: (s) => `${s} 秒内回答`, slow: "稍等一下，发得有点快。",
@@ -44,7 +44,7 @@ const WORDS = {
     newest: "最新へ ↓", retry: "今すぐ再試行",
     emptyWaking: (host) => `${host}は起動中です`, emptyTitle: (host) => `${host}がいます`, emptyText: "日本語・英語・中国語で、何でも聞いてください。",
     muteOn: "音声オフ", muteOff: "音声オン", captions: "字幕", full: "全画面", fold: "チャットの表示切替",
-    connecting: "接続中", waking: "起動中", ready: "待機中", thinking: "考え中", speaking: "話し中",
+    connecting: "接続中", waking: "起動中", ready: "待機中", thinking: "考え中", speaking: "話し中", eased: "負荷のため画質を下げています",
     lost: "接続が切れました", backIn: (s) => `接続が切れました。${s} 秒後に再試行します`, again: "再接続しています…",
     picture: "映像を待っています", pictureLost: "映像が戻るまでお待ちください…",
     answered: (s) => `${s} 秒で回答`, slow: "少し待ってから送信してください。",
@@ -153,6 +153,7 @@ const seenNow = () => { const now = clock.now(); return now === null ? null : no
 const page = {
   title: $("title").textContent, link: "connecting", mind: "loading", body: "loading", detail: "",
   thinking: null, speaking: false, viewer: "", ice: [], retryAt: 0, latency: "",
+  eased: false,
 };
 
 function showState() {
@@ -167,6 +168,7 @@ function showState() {
     mood = "waking";
     text = say("waking") + (page.detail && tongue === "en" ? `: ${page.detail}` : "");
   } else if (page.thinking !== null) { mood = "thinking"; text = say("thinking"); }
+  if (page.eased && mood !== "lost" && mood !== "connecting") text += ` · ${say("eased")}`;
   root.dataset.link = link;
   root.dataset.mood = mood;
   put($("status-text"), text);
@@ -760,7 +762,11 @@ const EVENTS = {
     notice(say(code === "long" ? "long" : "slow", limit));
     if (text) { chat.sent.pop(); if (!$("text").value) { $("text").value = text; typed(); } }
   },
-  telemetry(event) { page.telemetry = event; },
+  telemetry(event) {
+    page.telemetry = event;
+    const eased = Boolean(event.picture);
+    if (eased !== page.eased) { page.eased = eased; showState(); }
+  },
 };
 
 class Link {

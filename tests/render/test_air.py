@@ -407,3 +407,42 @@ def test_a_sink_that_has_lost_its_server_is_shown_as_off_with_its_own_words(live
     sink.wait(lambda: len(sink.frames) == 2)
     sink.trouble = ""
     assert (status(live, "push").state, status(live, "push").error) == ("live", "")
+
+
+def test_a_picture_shown_again_has_its_own_time_and_the_same_pixels(live: Air) -> None:
+    sink = Recorder()
+    seen: list[tuple[Ticks, int, int, bool]] = []
+    live.add("one", lambda: sink)
+    sink.opened.wait(WAIT_S)
+    note = sink.video
+
+    def video(frame: VideoFrame) -> None:
+        seen.append((frame.pts, frame.index, int(frame.pixels[0, 0, 0]), frame.repeated))
+        note(frame)
+
+    sink.video = video  # type: ignore[method-assign]
+    for index in range(0, 6, 2):
+        live.video(frame(live, index))
+        live.again((index + 1) * STEP, index + 1)
+        sink.wait(lambda given=index + 2: len(sink.frames) == given)
+    assert seen == [(i * STEP, i, i // 2 * 2, i % 2 == 1) for i in range(6)]
+
+
+def test_memory_of_a_picture_shown_again_is_not_lent_meanwhile(live: Air) -> None:
+    sink = Recorder()
+    live.add("one", lambda: sink)
+    sink.opened.wait(WAIT_S)
+    live.video(frame(live, 7))
+    sink.wait(lambda: len(sink.frames) == 1)
+    sink.gate.clear()
+    live.again(STEP, 1)
+    for index in range(2, 4):  # others come while the sink still holds the one shown again
+        live.video(frame(live, 100 + index))
+    sink.gate.set()
+    sink.wait(lambda: len(sink.frames) == 4)
+    assert sink.frames[:2] == [(7, 7), (1, 7)]
+
+
+def test_nothing_can_be_shown_again_before_there_is_a_picture(live: Air) -> None:
+    with pytest.raises(ValueError, match="no picture yet"):
+        live.again(0, 0)

@@ -157,3 +157,33 @@ def test_an_unknown_scene_names_the_known_ones() -> None:
 
 def test_the_character_folder_has_its_licence() -> None:
     assert "Apache License" in (Path(FOLDER) / "LICENSE").read_text()
+
+
+@pytest.mark.parametrize("share", [0.75, 0.5])
+@pytest.mark.parametrize(
+    ("host", "scene"), [("kohaku", "night_room"), ("sumire", "garden"), ("pon", "tea_house")]
+)
+def test_a_smaller_renderer_shows_the_same_picture_smaller(
+    host: str, scene: str, share: float
+) -> None:
+    full = PuppetRenderer(HOSTS / host, width=WIDTH, height=HEIGHT, scene=scene)
+    small = full.smaller(share)
+    assert small.size == (round(WIDTH * share), round(HEIGHT * share) // 2 * 2)
+    values = {"ParamAngleX": 14.0, "ParamBodyAngleX": 4.0, "Viseme_aa": 0.7}
+    out = np.zeros((*small.size[::-1], 4), np.uint8)
+    small.draw(small.pose(values, pts=10 * TICKS_PER_S), out)
+    whole = cv2.resize(
+        drawn(full, values, at_s=10.0), small.size, interpolation=cv2.INTER_AREA
+    ).astype(int)
+    difference = np.abs(out.astype(int) - whole)
+    assert difference.mean() < 2.0
+    assert (difference.max(-1) <= 24).mean() > 0.97
+
+
+def test_a_smaller_renderer_of_a_transparent_host_keeps_her_edge() -> None:
+    full = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="transparent")
+    small = full.smaller(0.5)
+    out = np.zeros((HEIGHT // 2, WIDTH // 2, 4), np.uint8)
+    small.draw(small.pose({}), out)
+    alpha = cv2.resize(drawn(full, {})[..., 3], small.size, interpolation=cv2.INTER_AREA)
+    assert np.abs(out[..., 3].astype(int) - alpha).mean() < 1.0

@@ -3,6 +3,7 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -207,3 +208,17 @@ def test_a_light_that_is_no_colour_is_one_clear_line(tmp_path: Path) -> None:
     )
     with pytest.raises(CharacterError, match=r"night_room\.svg: data-light='mauve' is no colour"):
         Scene(folder, "night_room", 320, 180)
+
+
+@pytest.mark.parametrize("scene", [*SCENES, *LIGHTS])
+def test_a_scene_made_smaller_looks_the_same(scene: str) -> None:
+    """Where it stands, and shifted; it is given the same places between two pixels."""
+    size = (WIDE[0] // 2, WIDE[1] // 2)
+    large = loaded(scene, WIDE)
+    small = large.smaller(*size)
+    assert abs(small.floor - large.floor / 2) <= 1
+    for at_s, lean in ((0.0, 0.0), (7.3, -9.0), (40.0, 12.0)):
+        whole = cv2.resize(drawn(large, at_s, lean), size, interpolation=cv2.INTER_AREA)
+        difference = np.abs(drawn(small, at_s, lean, size).astype(int) - whole)
+        assert difference.mean() < 3.0
+        assert (difference.max(-1) <= 48).mean() > 0.95

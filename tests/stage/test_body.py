@@ -1,6 +1,8 @@
 """The body on virtual time: real playout, performer and air; a renderer that only takes notes."""
 
 import wave
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from avatar.performer import Performer
 from avatar.pose import ParameterTable, Pose
 from dialogue.ticks import TICKS_PER_S, Ticks
+from render.adapt import Level
 from render.air import Air
 from render.captions import Caption
 from render.frames import Pixels, VideoFrame
@@ -329,3 +332,105 @@ def test_a_show_without_music_at_its_path_says_so_and_goes_on(tmp_path: Path) ->
     assert isinstance(note, wire.Note)
     assert "nowhere" in note.text
     assert "music.path" in note.text
+
+
+class Sized(Notes):
+    """A renderer that can make smaller ones, and paints how large it is."""
+
+    def __init__(self, share: float = 1.0) -> None:
+        super().__init__()
+        self.share = share
+
+    def draw(self, pose: Pose, out: Pixels) -> None:
+        super().draw(pose, out)
+        out[:] = round(200 * self.share)
+
+    def smaller(self, share: float) -> "Sized":
+        return Sized(share)
+
+
+class Film(Tape):
+    """A tape that also keeps the pictures' brightness."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures: list[tuple[Ticks, int, int, bool]] = []
+
+    def video(self, frame: VideoFrame) -> None:
+        Air.video(self, frame)
+        self._note(frame)
+
+    def again(self, pts: Ticks, index: int) -> None:
+        Air.again(self, pts, index)
+        assert self._last is not None
+        self._note(replace(self._last.frame, pts=pts, index=index, repeated=True))
+
+    def _note(self, frame: VideoFrame) -> None:
+        look = (frame.pts, frame.pixels.shape[0], int(frame.pixels[0, 0, 0]), frame.repeated)
+        self.pictures.append(look)
+
+
+def slow_show(worked: float) -> tuple[Body, Film, list[wire.Message], Callable[[float], None]]:
+    """Return a body whose steps take `worked` frames, and what runs it for some seconds."""
+    renderer, film = Sized(), Film()
+    told: list[wire.Message] = []
+    body = Body(
+        renderer,  # type: ignore[arg-type]
+        Performer(renderer.table, seed=1), film, fps=FPS, pause_ms=100, tell=told.append,
+    )  # fmt: skip
+    body.start_at(0)
+    took = [worked]
+
+    def run(seconds: float, now: float | None = None) -> None:
+        if now is not None:
+            took[0] = now
+        for _ in range(round(seconds * FPS)):
+            body.step(len(film.pictures) * FRAME)
+            body.adapt(round(took[0] * FRAME), 0)
+            making = body.painter._making
+            if making is not None:
+                making.join(10)
+
+    return body, film, told, run
+
+
+def test_a_body_that_cannot_keep_up_draws_smaller_and_says_so() -> None:
+    body, film, told, run = slow_show(1.1)
+    run(8)
+    assert body.painter.level.share == 0.5
+    notes = [m for m in told if isinstance(m, wire.Note)]
+    assert [(n.role, n.text) for n in notes] == [
+        ("picture", "drawing at 1/2 size, this machine is overloaded")
+    ]
+    assert {look[1] for look in film.pictures} == {16}  # every sink keeps its size
+    assert film.pictures[0][2] == 200
+    assert film.pictures[-1][2] == 100
+
+
+def test_the_times_of_the_pictures_stay_exact_at_half_the_rate() -> None:
+    _, film, _, run = slow_show(1.5)
+    run(20)
+    assert [look[0] for look in film.pictures] == [i * FRAME for i in range(20 * FPS)]
+    late = film.pictures[-20:]
+    assert [look[3] for look in late] in ([False, True] * 10, [True, False] * 10)
+
+
+def test_it_draws_in_full_again_when_it_can() -> None:
+    body, film, told, run = slow_show(1.1)
+    run(8)
+    run(40, 0.2)
+    assert body.painter.level == Level()
+    assert film.pictures[-1][2:] == (200, False)
+    notes = [m.text for m in told if isinstance(m, wire.Note)]
+    assert notes[-1] == "drawing in full again"
+
+
+def test_a_picture_that_nobody_saw_is_not_shown_again() -> None:
+    body, film, _, run = slow_show(1.5)
+    run(20)
+    film.seen = False
+    run(1)
+    film.seen = True
+    run(1)
+    assert not film.pictures[21 * FPS][3]
+    assert film.pictures[21 * FPS][2] == 100

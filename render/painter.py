@@ -1,0 +1,99 @@
+"""Draws at the level of the day: full pictures, smaller ones scaled up, or the last one again.
+
+Runs on: the render thread of the body; a smaller renderer is made on a thread of its own, and is
+used when it is there. It is kept only while it is used.
+"""
+
+import threading
+from typing import Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+
+from avatar.pose import Pose
+from render.adapt import Level
+from render.contracts import Renderer
+from render.frames import Pixels
+
+
+@runtime_checkable
+class Resizable(Protocol):
+    """A renderer that can make a smaller one of itself, quickly, on another thread."""
+
+    def smaller(self, share: float) -> Renderer:
+        """Return a renderer for that share of width and height, which goes on with its puppet."""
+
+
+class Painter:
+    """Draws pictures of one size, with as much care as it is told."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        """Draw with `renderer`."""
+        self.renderer = renderer
+        self.level = Level()
+        """How it draws now."""
+        self._wanted = Level()
+        self._small: Renderer | None = None
+        self._pixels: Pixels = np.zeros((0, 0, 4), np.uint8)
+        self._making: threading.Thread | None = None
+        self._made: tuple[float, Renderer | None] | None = None
+        self._turn = 0
+
+    @property
+    def resizable(self) -> bool:
+        """Whether it can draw smaller than it is told."""
+        return isinstance(self.renderer, Resizable)
+
+    def want(self, level: Level) -> None:
+        """Draw like that as soon as it can."""
+        self._wanted = level
+        if level.share in (1.0, self.level.share):
+            self._settle(self._small if level.share < 1.0 else None)
+
+    def fresh(self) -> bool:
+        """Whether a new picture is due; asked once a frame."""
+        self._prepare()
+        self._turn = (self._turn + 1) % self.level.every
+        return self._turn == 0
+
+    def draw(self, pose: Pose, out: Pixels) -> None:
+        """Paint the whole picture of `pose` into `out`, shape (height, width, 4)."""
+        if self._small is None:
+            self.renderer.draw(pose, out)
+            return
+        height, width = out.shape[:2]
+        share = self.level.share
+        size = (2 * round(height * share / 2), 2 * round(width * share / 2), 4)
+        if self._pixels.shape != size:
+            self._pixels = np.zeros(size, np.uint8)
+        self._small.draw(pose, self._pixels)
+        made = cv2.resize(self._pixels, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+        if made is not out:
+            np.copyto(out, made)
+
+    def _prepare(self) -> None:
+        """Make the renderer that is wanted, or take it when it is there."""
+        share = self._wanted.share
+        if self._making is not None:
+            if self._making.is_alive():
+                return
+            self._making = None
+            made, self._made = self._made, None
+            if made is not None and made[0] == share:
+                self._settle(made[1])
+        elif self._wanted != self.level and share < 1.0:
+            self._making = threading.Thread(
+                target=self._make, args=(share,), name="smaller-picture", daemon=True
+            )
+            self._making.start()
+
+    def _make(self, share: float) -> None:
+        assert isinstance(self.renderer, Resizable)
+        self._made = share, self.renderer.smaller(share)
+
+    def _settle(self, small: Renderer | None) -> None:
+        self._small = small
+        self.level = self._wanted
+        self._turn = self.level.every - 1
+        if small is None:
+            self._pixels = np.zeros((0, 0, 4), np.uint8)

@@ -1,0 +1,130 @@
+"""Painting at a level: real scaling, fake renderers."""
+
+import threading
+
+import numpy as np
+
+from avatar.pose import ParameterTable, Pose
+from render.adapt import Level
+from render.frames import Pixels
+from render.painter import Painter
+
+POSE = Pose(0, ParameterTable().default)
+
+
+class Plain:
+    """Fills its picture with one grey; can only draw at its own size."""
+
+    table = ParameterTable()
+
+    def __init__(self, grey: int = 200) -> None:
+        self.grey = grey
+        self.sizes: list[tuple[int, ...]] = []
+
+    def draw(self, pose: Pose, out: Pixels) -> None:
+        self.sizes.append(out.shape[:2])
+        out[:] = self.grey
+
+
+class Sizes(Plain):
+    """Makes smaller ones of itself when it is let; they are darker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let = threading.Event()
+        self.made: list[tuple[float, Plain, str]] = []
+
+    def smaller(self, share: float) -> Plain:
+        assert self.let.wait(10)
+        made = Plain(round(self.grey * share))
+        self.made.append((share, made, threading.current_thread().name))
+        return made
+
+
+def settle(painter: Painter) -> None:
+    """Wait for the thread that makes a renderer, as many frames would."""
+    painter.fresh()
+    if painter._making is not None:
+        painter._making.join(10)
+    painter.fresh()
+
+
+def picture() -> Pixels:
+    return np.zeros((90, 160, 4), np.uint8)
+
+
+def test_in_full_it_draws_straight_into_the_picture() -> None:
+    renderer, out = Sizes(), picture()
+    painter = Painter(renderer)  # type: ignore[arg-type]
+    assert painter.resizable
+    assert painter.fresh()
+    painter.draw(POSE, out)
+    assert renderer.sizes == [(90, 160)]
+    assert (out == 200).all()
+
+
+def test_a_smaller_renderer_is_made_aside_while_the_show_goes_on() -> None:
+    renderer, out = Sizes(), picture()
+    painter = Painter(renderer)  # type: ignore[arg-type]
+    painter.want(Level(0.5))
+    for _ in range(3):  # it is not there yet
+        assert painter.fresh()
+        painter.draw(POSE, out)
+    assert len(renderer.sizes) == 3
+    assert painter.level == Level()
+    renderer.let.set()
+    settle(painter)
+    assert painter.level == Level(0.5)
+    painter.draw(POSE, out)
+    ((share, small, thread),) = renderer.made
+    assert (share, small.sizes, thread) == (0.5, [(44, 80)], "smaller-picture")
+    assert (out == 100).all()
+
+
+def test_it_goes_back_to_full_at_once_and_forgets_the_smaller_one() -> None:
+    renderer, out = Sizes(), picture()
+    renderer.let.set()
+    painter = Painter(renderer)  # type: ignore[arg-type]
+    painter.want(Level(0.5))
+    settle(painter)
+    painter.want(Level())
+    painter.draw(POSE, out)
+    assert (out == 200).all()
+    painter.want(Level(0.5))
+    settle(painter)
+    assert len(renderer.made) == 2
+
+
+def test_a_change_of_mind_before_it_is_made_is_heeded() -> None:
+    renderer = Sizes()
+    painter = Painter(renderer)  # type: ignore[arg-type]
+    painter.want(Level(0.75))
+    painter.fresh()
+    painter.want(Level(0.5))
+    renderer.let.set()
+    settle(painter)
+    settle(painter)
+    assert painter.level == Level(0.5)
+    assert [share for share, _, _ in renderer.made] == [0.75, 0.5]
+
+
+def test_every_second_picture_is_fresh() -> None:
+    painter = Painter(Plain())  # type: ignore[arg-type]
+    assert not painter.resizable
+    painter.want(Level(1.0, 2))
+    assert [painter.fresh() for _ in range(6)] == [True, False, True, False, True, False]
+    painter.want(Level())
+    assert all(painter.fresh() for _ in range(4))
+
+
+def test_a_rung_that_only_halves_the_rate_keeps_the_smaller_renderer() -> None:
+    renderer, out = Sizes(), picture()
+    renderer.let.set()
+    painter = Painter(renderer)  # type: ignore[arg-type]
+    painter.want(Level(0.5))
+    settle(painter)
+    painter.want(Level(0.5, 2))
+    assert [painter.fresh() for _ in range(4)] == [True, False, True, False]
+    painter.draw(POSE, out)
+    assert len(renderer.made) == 1
+    assert (out == 100).all()
