@@ -41,6 +41,8 @@ class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Said when no model answers."""
     dodge: tuple[str, ...] = ()
     """Said when the model's answer was not fit to be spoken."""
+    openers: tuple[str, ...] = ()
+    """Said at once where an answer will take long: "Oh, {name},", and some without a name."""
 
 
 class _Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,11 +65,24 @@ _FALLBACKS: Mapping[str, Texts] = {
     "en": Texts(
         ("Sorry, my thoughts just wandered off. Ask me again in a moment!",),
         ("Let's talk about something else!",),
+        ("{name},", "Oh, {name},", "Hmm, {name},", "Well,", "Hmm,", "Oh,"),
     ),
-    "zh": Texts(("抱歉，我刚刚走神了，等一下再问我一次吧！",), ("我们聊点别的吧！",)),
+    "zh": Texts(
+        ("抱歉，我刚刚走神了，等一下再问我一次吧！",),
+        ("我们聊点别的吧！",),
+        ("{name}，", "嗯，{name}，", "哎，{name}，", "嗯，", "这个嘛，", "哎，"),
+    ),
     "ja": Texts(
         ("ごめんね、ちょっとぼんやりしちゃった。もう一度聞いてくれる？",),
         ("別のお話をしようよ！",),
+        (
+            "{name}さん、",
+            "えっと、{name}さん、",
+            "うん、{name}さん、",
+            "えっと、",
+            "うーん、",
+            "そうだね、",
+        ),
     ),
 }
 
@@ -146,6 +161,13 @@ class Character:
         lines: tuple[str, ...] = getattr(self.texts.get(language, default), kind)
         lines = lines or getattr(default, kind)
         return lines[turn_id % len(lines)]
+
+    def openers(self, language: str) -> tuple[str, ...]:
+        """Return what may open an answer; "{name}" in it stands for the viewer's name."""
+        own = self.texts.get(language)
+        if own is not None and own.openers:
+            return own.openers
+        return _FALLBACKS.get(language, _FALLBACKS["en"]).openers
 
     def voice_order(self) -> dict[str, tuple[str, ...]]:
         """Return language code -> voice engines in order of preference."""

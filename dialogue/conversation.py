@@ -19,6 +19,7 @@ from dialogue.engine import LanguageModel, Prompt
 from dialogue.guard import Guard
 from dialogue.history import History
 from dialogue.messages import AudienceMessage, Cue, ReplyChunk, Utterance
+from dialogue.opener import NamedBefore, Opener, Opening
 from dialogue.plugins import EngineError, EngineUnavailable
 from dialogue.pump import Relay
 from dialogue.sentences import Splitter
@@ -44,6 +45,7 @@ class Conversation:
         max_tokens: int = 80,
         first_token_s: float = 20.0,
         seed: int | None = None,
+        opener: Opener | None = None,
     ) -> None:
         """Prepare to talk.
 
@@ -55,12 +57,14 @@ class Conversation:
             max_tokens: hard budget of one reply.
             first_token_s: an engine silent for so long has failed.
             seed: makes the sampling repeatable; None for fresh replies each time.
+            opener: says a first word where the model will take long; None for never.
         """
         self.character = character
         self.history = history if history is not None else History()
         self._relay = Relay(models, first_token_s=first_token_s)
         self._temperature = temperature
         self._max_tokens = max_tokens
+        self._opener = opener
         self.brief = False
         """Cut sentences into clauses, because the voice is slower than speech."""
         self._seeds = random.Random(seed) if seed is not None else None
@@ -102,9 +106,18 @@ class Conversation:
         turn.language = code
         self.history.begin(turn.turn_id, message.author, prompt.clean(message.text), code)
         spoken: list[str] = []
+        opening = self._opening(turn, code)
         try:
-            async with aclosing(self._utterances(turn, code)) as utterances:
+            if opening is not None:
+                turn.opened = True
+                turn.mark("opened")
+                spoken.append(opening.text)
+                self.history.said(turn.turn_id, opening.text, opening.text)
+                yield Utterance(turn.turn_id, 0, opening.text, code)
+            async with aclosing(self._utterances(turn, code, opening)) as utterances:
                 async for utterance, written in utterances:
+                    if opening is not None:
+                        utterance = replace(utterance, index=utterance.index + 1)
                     if utterance.text:
                         turn.mark("first_clause")
                         spoken.append(utterance.text)
@@ -114,6 +127,9 @@ class Conversation:
                     if turn.cancelled is not None:
                         break
         finally:
+            waited_s = turn.since("chosen", "first_clause")
+            if self._opener is not None and waited_s is not None:
+                self._opener.learn(waited_s)
             await self._stop()
             if spoken:
                 self._chore(self.prepare(code))
@@ -142,20 +158,28 @@ class Conversation:
 
     # -- one answer -----------------------------------------------------------------------
 
+    def _opening(self, turn: Turn, code: str) -> Opening | None:
+        if self._opener is None or not self._opener.wanted:
+            return None
+        return self._opener.choose(prompt.viewer_name(turn.message.author), code)
+
     async def _utterances(
-        self, turn: Turn, code: str
+        self, turn: Turn, code: str, opening: Opening | None
     ) -> AsyncGenerator[tuple[Utterance, str], None]:
         """Yield utterances, the last one with the model's own text where all of it was used."""
+        lead = opening.lead if opening is not None else ""
         for attempt in range(TRIES):
             splitter = Splitter(turn.turn_id, code, self.character.cues, brief=self.brief)
             guard = self._guard(turn, code)
             count = 0
             try:
-                async with aclosing(self._one_try(turn, code, guard, splitter)) as utterances:
+                async with aclosing(
+                    self._one_try(turn, code, guard, splitter, opening)
+                ) as utterances:
                     async for utterance in utterances:
                         if utterance.text or count:
                             whole = utterance.final and (guard.stopped is None or guard.clean_end)
-                            written = guard.passed.strip() if whole else ""
+                            written = join([lead, guard.passed.strip()], code) if whole else ""
                             yield self._with_face(utterance, count), written
                             count += 1
             except EngineError as error:
@@ -173,26 +197,27 @@ class Conversation:
         yield self._fallback(turn, code, "dodge")
 
     async def _one_try(
-        self, turn: Turn, code: str, guard: Guard, splitter: Splitter
+        self, turn: Turn, code: str, guard: Guard, splitter: Splitter, opening: Opening | None
     ) -> AsyncGenerator[Utterance, None]:
-        stream = self._relay.reply(self._prompt(turn, code))
+        lead, name = (opening.lead, opening.name) if opening is not None else ("", "")
+        stream = self._relay.reply(self._prompt(turn, code, lead))
         self._stream = stream
         viewer = prompt.viewer_name(turn.message.author)
         vocative = Vocative(self.character.names(), viewer, code)
+        named = NamedBefore(name)
         async with aclosing(self._until_cancelled(turn, stream)) as deltas:
             async for delta in deltas:
                 turn.mark("first_token")
                 turn.deltas += 1
-                for utterance in splitter.push(
-                    ReplyChunk(turn.turn_id, guard.push(vocative.push(delta)))
-                ):
+                text = guard.push(named.push(vocative.push(delta)))
+                for utterance in splitter.push(ReplyChunk(turn.turn_id, text)):
                     yield utterance
                 if guard.stopped:
                     break
         if turn.cancelled is When.NOW:
             return
         turn.mark("last_token")
-        tail = guard.push(vocative.finish()) + guard.finish()
+        tail = guard.push(named.push(vocative.finish()) + named.finish()) + guard.finish()
         if guard.stopped and not guard.clean_end:
             for utterance in (*splitter.push(ReplyChunk(turn.turn_id, tail)), *splitter.cut()):
                 yield utterance
@@ -267,12 +292,12 @@ class Conversation:
         given += [text for t in past for text in (t.author, t.text)]
         return Guard(self.character, code, recent=self.history.recent_replies(), given=given)
 
-    def _prompt(self, turn: Turn, code: str) -> Prompt:
+    def _prompt(self, turn: Turn, code: str, lead: str = "") -> Prompt:
         past = [t for t in self.history.window(code) if t.turn != turn.turn_id]
         return prompt.build(
             self.character, code, past, turn.message.author, turn.message.text,
             temperature=self._temperature, max_tokens=self._max_tokens,
-            seed=self._seeds.randrange(2**31) if self._seeds is not None else None,
+            seed=self._seeds.randrange(2**31) if self._seeds is not None else None, lead=lead,
         )  # fmt: skip
 
     def _start(self, code: str) -> Prompt:
@@ -295,6 +320,7 @@ class Conversation:
 
 def join(texts: Sequence[str], code: str) -> str:
     """Join utterances to a reply as it is written in language `code`."""
+    texts = [text for text in texts if text]
     if code in ("zh", "ja"):
         return re.sub(r"(?<=[A-Za-z]) ?\0 ?(?=[A-Za-z])", " ", "\0".join(texts)).replace("\0", "")
     return " ".join(texts)

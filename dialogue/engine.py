@@ -37,6 +37,9 @@ class Prompt:
     """Sampling seed; None lets the engine choose."""
     grammar: str | None = None
     """GBNF grammar; engines without grammars ignore it."""
+    lead: str = ""
+    """How the reply has begun already: the engine goes on from there, and yields only what is new.
+    Engines that cannot be told ignore it."""
 
 
 @runtime_checkable

@@ -120,6 +120,7 @@ def build(
     temperature: float = 0.4,
     max_tokens: int = 80,
     seed: int | None = None,
+    lead: str = "",
 ) -> Prompt:
     """Return the prompt for one line.
 
@@ -132,10 +133,14 @@ def build(
         temperature: 0..2.
         max_tokens: hard budget.
         seed: of the sampling.
+        lead: how the answer has begun.
     """
     fixed = prefix(character, language)
     lines = [*fixed, *remembered(history), Line("user", viewer_line(author, text))]
-    return Prompt(tuple(lines), len(fixed), max_tokens, temperature, seed, _GRAMMARS.get(language))
+    grammar = _GRAMMARS.get(language)
+    if lead and grammar is not None:
+        grammar = grammar.replace("root ::=", 'root ::= " "?', 1)
+    return Prompt(tuple(lines), len(fixed), max_tokens, temperature, seed, grammar, lead)
 
 
 def remembered(history: Iterable[PastTurn]) -> list[Line]:

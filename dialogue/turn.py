@@ -34,7 +34,10 @@ class Turn:
         """ISO 639-1 code of the answer, once known."""
         self.marks: dict[str, float] = {"received": message.received_at}
         """What happened first when: "received", "chosen", "first_token", "first_clause",
-        "first_audio", ..., in monotonic seconds."""
+        "first_audio", "heard" (anything of it), "words_heard" (the model's own), in monotonic
+        seconds."""
+        self.opened = False
+        """Its first utterance is an opener, said before the model had a word."""
         self.deltas = 0
         """Pieces of text the model has sent: tokens, where an engine sends them one by one."""
         self.stopped_because: str | None = None

@@ -81,6 +81,15 @@ class LLM(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     temperature: Annotated[
         float, Meta(ge=0, le=2, description="How adventurous the wording is.")
     ] = 0.4
+    opener_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="An answer expected later than this is opened at once, with the viewer's "
+            "name or a small word; 0 never.",
+        ),
+    ] = 800
     max_tokens: Annotated[
         int, Meta(ge=8, le=1024, description="Longest answer, in the model's tokens.")
     ] = 80

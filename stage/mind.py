@@ -24,6 +24,7 @@ from dialogue.engine import LanguageModel
 from dialogue.history import History
 from dialogue.inbox import Inbox
 from dialogue.messages import AudienceMessage, Utterance
+from dialogue.opener import Opener
 from dialogue.ticks import TICKS_PER_S, Ticks, to_s
 from stage import engines, folders, wire
 from stage.config import Show
@@ -84,6 +85,7 @@ class Mind:
             temperature=self._show.llm.temperature,
             max_tokens=self._show.llm.max_tokens,
             first_token_s=FIRST_TOKEN_S,
+            opener=Opener(self._character, self._show.llm.opener_ms / 1000),
         )
         self._speaker = made[1]
         await asyncio.to_thread(self._speaker.warm)
@@ -159,8 +161,8 @@ class Mind:
             self._note("error", "; ".join(str(e) for e in failures.exceptions))
         finally:
             heard = self._playout.text()
-            if self._playout.first_started_s is not None:
-                turn.mark("heard", self._playout.first_started_s)
+            for name, at_s in self._playout.marks(opened=turn.opened).items():
+                turn.mark(name, at_s)
             self._conversation.close_turn(turn, heard)
             lines = tuple(self._history.journal(turn_id))
             if lines:
@@ -197,12 +199,15 @@ class Mind:
         first = True
         begun = time.perf_counter()
         worked_s, spoken_s = self._speaker.worked_s, self._speaker.spoken_s
-        async with aclosing(pump(partial(self._speaker.speak, utterance), ahead_s=0.5)) as pieces:
+        opener = turn.opened and utterance.index == 0
+        speak = partial(self._speaker.speak, utterance, keep=opener)
+        async with aclosing(pump(speak, ahead_s=0.5)) as pieces:
             async for piece in pieces:
                 if first:
                     turn.mark("first_audio")
                     took = time.perf_counter() - begun
-                    self._firsts.append((utterance.language, utterance.text, took))
+                    if not opener:  # its sound may have been kept
+                        self._firsts.append((utterance.language, utterance.text, took))
                 packet = wire.say(
                     piece,
                     text=utterance.text if first else "",
@@ -233,7 +238,7 @@ class _Heard:
         self._gone: Ticks = 0
         self._playing: tuple[tuple[int, int], float] | None = None
         self._change = asyncio.Event()
-        self.first_started_s: float | None = None
+        self._started_s: dict[int, float] = {}
 
     def begin(self, turn_id: int) -> None:
         """Start a new turn: what was kept of the old one goes."""
@@ -242,7 +247,7 @@ class _Heard:
         self._heard.clear()
         self._sent = self._gone = 0
         self._playing = None
-        self.first_started_s = None
+        self._started_s.clear()
 
     def sent(self, packet: wire.Say, text: str) -> None:
         """Keep `packet` until its utterance has been heard."""
@@ -255,8 +260,7 @@ class _Heard:
         """Note that an utterance is being heard from `message.monotonic_ns` on."""
         at_s = message.monotonic_ns / 1e9
         self._playing = ((message.turn, message.utterance), at_s)
-        if self.first_started_s is None:
-            self.first_started_s = at_s
+        self._started_s.setdefault(message.utterance, at_s)
 
     def heard(self, message: wire.Heard) -> None:
         """Note that an utterance has ended; a cancelled one is cut at its last heard word."""
@@ -271,6 +275,12 @@ class _Heard:
             text = text[: words[-1][1]] if words else ""
         self._heard[key] = text
         self._change.set()
+
+    def marks(self, *, opened: bool) -> dict[str, float]:
+        """Return when the turn was heard first, and when the model's own words were."""
+        own = [at_s for index, at_s in self._started_s.items() if index >= opened]
+        found = {"heard": [*self._started_s.values()], "words_heard": own}
+        return {name: min(times) for name, times in found.items() if times}
 
     def again(self) -> list[wire.Say]:
         """Return the packets of every utterance that was not heard to its end."""

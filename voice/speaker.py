@@ -8,9 +8,10 @@ its successor speaks instead.
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -51,6 +52,9 @@ BUSY_S = 2.0
 COOL_S = (5.0, 60.0)
 """First and longest rest of a voice that failed; doubles each time."""
 
+KEPT = 64
+"""Short utterances that come again and again (names, openers) whose sound is kept."""
+
 # 方 has several readings: it calls for a dictionary of its own (80 MB).
 _SAMPLES = {"en": "Hello, 12 friends.", "zh": "你好，12个朋友。", "ja": "友だちの方へ。"}
 
@@ -80,6 +84,7 @@ class Speaker:
         self._busy_s = busy_s
         every = [voice for voices in self._plan.values() for voice in voices]
         self._record = {id(voice): _Record(voice) for voice in every}
+        self._kept: OrderedDict[tuple[str, str], tuple[AudioChunk, ...]] = OrderedDict()
         self.worked_s = 0.0
         """Seconds all voices have worked so far."""
         self.spoken_s = 0.0
@@ -132,15 +137,41 @@ class Speaker:
             if record.free.acquire(blocking=False):
                 record.voice.close()
 
-    def speak(self, utterance: Utterance) -> Iterator[AudioChunk]:
+    def speak(self, utterance: Utterance, *, keep: bool = False) -> Iterator[AudioChunk]:
         """Yield the sound of `utterance`; the last chunk is final, also when nothing can be said.
 
         A voice that fails before its first sound is replaced by the next; one that fails later
         ends the utterance in silence where it is, with one line in the log.
 
+        Args:
+            utterance: what to say.
+            keep: it will come again: keep its sound, or take it from an earlier time.
+
         Raises:
             EngineError: no voice could say anything.
         """
+        if not keep:
+            yield from self._speak(utterance)
+            return
+        key = (utterance.text, utterance.language)
+        known = self._kept.get(key)
+        if known is not None:
+            self._kept.move_to_end(key)
+            for chunk in known:
+                yield replace(chunk, turn_id=utterance.turn_id, utterance=utterance.index)
+            return
+        chunks = []
+        preferred = self.voices(utterance.language)[:1]
+        with closing(self._speak(utterance)) as made:
+            for chunk in made:
+                chunks.append(chunk)
+                yield chunk
+        if preferred and not self._record[id(preferred[0])].failures:  # said as it should be
+            self._kept[key] = tuple(chunks)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+
+    def _speak(self, utterance: Utterance) -> Generator[AudioChunk, None, None]:
         words = normalise(utterance.text, utterance.language)
         if not words:
             yield _chunk(utterance, 0, np.zeros(0, np.float32), final=True)

@@ -211,7 +211,7 @@ class LlamaModel:
 
     def _generate(self, slot: int, prompt: Prompt) -> Iterator[str]:
         request: dict[str, Any] = {
-            "prompt": self._render(prompt.lines),
+            "prompt": self._render(prompt.lines) + prompt.lead,
             "n_predict": prompt.max_tokens,
             "temperature": prompt.temperature,
             "cache_prompt": True,

@@ -150,7 +150,7 @@ class TransformersModel:
     def _generate(self, prompt: Prompt, streamer: Any, stopped: Any) -> None:
         import copy
 
-        ids = self._tokens(prompt.lines)
+        ids = self._tokens(prompt.lines, prompt.lead)
         cache: dict[str, Any] = {}
         known = self._prefix
         if known is not None and tuple(ids[0].tolist()[: len(known[0])]) == known[0]:
@@ -171,12 +171,12 @@ class TransformersModel:
             **cache,
         )
 
-    def _tokens(self, lines: tuple[Line, ...]) -> Any:
+    def _tokens(self, lines: tuple[Line, ...], lead: str = "") -> Any:
         messages = [{"role": line.role, "content": line.text} for line in lines]
         text = self._tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
         )
-        found = self._tokenizer(text, return_tensors="pt", add_special_tokens=False)
+        found = self._tokenizer(text + lead, return_tensors="pt", add_special_tokens=False)
         return found["input_ids"].to(self._device)
 
 

@@ -71,6 +71,13 @@ class _Turn:
         return self.done.marks["heard"] - self.received_s
 
     @property
+    def words_s(self) -> float | None:
+        """Seconds from the line's arrival to the first of the model's own words heard."""
+        if self.done is None or "words_heard" not in self.done.marks:
+            return None
+        return self.done.marks["words_heard"] - self.received_s
+
+    @property
     def pace(self) -> float | None:
         """Tokens a second between the first and the last of the answer."""
         return _pace(self.done.marks, self.done.work.deltas) if self.done is not None else None
@@ -243,7 +250,9 @@ def latency() -> list[Figure]:
     first = watch.turns[: len(lines.CHAT)]
     waits = [wait for turn in first if (wait := turn.wait_s) is not None]
     how = f"{len(waits)} lines in three languages, whole show running and filmed"
-    median = _median(waits)
+    words = [wait for turn in first if (wait := turn.words_s) is not None]
+    opened = sum(1 for turn in first if turn.done is not None and "opened" in turn.done.marks)
+    median, own = _median(waits), _median(words)
     floor = _median(_floor().waits_s)
     answered = sum(1 for turn in first if turn.done is not None and turn.done.heard)
     works = [turn.done.work for turn in watch.turns if turn.done is not None]
@@ -253,7 +262,10 @@ def latency() -> list[Figure]:
         raise RuntimeError("the body of the show has said nothing")
     bad = 100.0 * (pulse.late + pulse.dropped) / max(1, pulse.frames + pulse.dropped)
     return [
-        _figure("chat line → first sound, median", median, "s", "report", how),
+        _figure(
+            "chat line → first sound, median", median, "s", "report",
+            f"{how}; {opened} of them opened with the viewer's name or a small word",
+        ),
         _figure(
             "the same, 95th percentile", float(np.percentile(waits, 95)) if waits else None,
             "s", "report", how,
@@ -264,8 +276,16 @@ def latency() -> list[Figure]:
             "voice",
         ),
         _figure(
+            "chat line → the model's own first words, median", own, "s", "report",
+            "without the opener",
+        ),
+        _figure(
             "chat line → first sound, divided by the floor",
-            median / floor if median and floor else None, "", "<= 1.10", "the two above, same run",
+            median / floor if median and floor else None, "", "<= 1.10", "same run",
+        ),
+        _figure(
+            "chat line → the model's own first words, divided by the floor",
+            own / floor if own and floor else None, "", "<= 1.10", "same run",
         ),
         _figure("lines answered aloud", float(answered), "of 20", ">= 20", how),
         _figure(

@@ -11,6 +11,7 @@ from dialogue.conversation import Conversation, join
 from dialogue.engine import Prompt
 from dialogue.history import History
 from dialogue.messages import AudienceMessage, Utterance
+from dialogue.opener import Opener
 from dialogue.plugins import EngineError
 from dialogue.turn import Turn, When
 from tests import virtual_time
@@ -285,3 +286,45 @@ def test_replies_are_joined_as_their_language_writes() -> None:
     assert join(["One.", "Two."], "en") == "One. Two."
     assert join(["你好，", "小雨！"], "zh") == "你好，小雨！"
     assert join(["OK", "Fine"], "zh") == "OK Fine"
+
+
+@on_virtual_time
+async def test_a_slow_model_s_answer_is_opened_at_once_and_names_nobody_twice(
+    character: Character,
+) -> None:
+    model = on_loop(
+        [3.0, "Ann, so good", 0.1, " to see you!"],
+        [3.0, "Ann, welcome", 0.1, " in! Sit", 0.1, " down."],
+        [3.0, "Mind the step."],
+    )
+    conversation = Conversation(character, [model], opener=Opener(character, 0.8))
+    first, found = await answer(conversation, "hi", 1)
+    assert not first.opened  # nothing was known yet
+    assert found[0].text == "Ann, so good to see you!"
+    second, found = await answer(conversation, "me again", 2)
+    assert second.opened
+    assert [u.index for u in found] == [0, 1, 2]
+    assert [u.final for u in found] == [False, False, True]
+    assert "Ann" in found[0].text
+    assert [u.text for u in found[1:]] == ["welcome in!", "Sit down."]
+    assert second.since("received", "opened") == pytest.approx(0.0, abs=1e-6)
+    assert second.since("received", "first_clause") == pytest.approx(3.1, abs=0.2)
+    assert model.prompts[-1].lead.startswith("Ann")
+    assert model.prompts[-1].grammar is not None
+    third, _ = await answer(conversation, "and again", 3)
+    remembered = [p.text for p in model.prompts[-1].lines if p.role == "assistant"][-1]
+    assert remembered.startswith("Ann")
+    assert remembered.endswith("welcome in! Sit down.")
+    assert third.opened
+
+
+@on_virtual_time
+async def test_an_opened_answer_that_nobody_can_give_still_ends(character: Character) -> None:
+    opener = Opener(character, 0.8)
+    opener.learn(5.0)
+    dead = ScriptedModel([[EngineError("gone")]])
+    turn, found = await answer(Conversation(character, [dead], opener=opener), "hi")
+    assert turn.opened
+    assert len(found) == 2
+    assert found[1].text == character.text("apology", "en", 1)
+    assert found[1].final

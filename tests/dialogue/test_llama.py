@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,13 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     file.write_bytes(b"GGUF" + b"\0" * 100)
     with pytest.raises(EngineUnavailable, match="cannot load"):
         LlamaModel(model=file)
+
+
+def test_a_reply_goes_on_from_its_lead(engine: LlamaModel) -> None:
+    whole = "".join(engine.reply(PROMPT))
+    words = whole.split(" ")
+    assert len(words) > 3
+    lead = " ".join(words[:2])
+    rest = "".join(engine.reply(replace(PROMPT, lead=lead)))
+    assert not rest.startswith(words[0])
+    assert rest.split()[0] == words[2]

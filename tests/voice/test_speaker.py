@@ -18,7 +18,7 @@ from tests.fakes import (
     WrongRateVoice,
 )
 from voice.engine import Voice
-from voice.speaker import LONGEST, SHORTEST, Speaker
+from voice.speaker import KEPT, LONGEST, SHORTEST, Speaker
 from voice.speech import AudioChunk, Phoneme, Phrase, Speech
 
 LINE = Utterance(7, 2, "papa bought $5 bananas, okay?")
@@ -193,3 +193,36 @@ def test_warming_needs_one_voice_a_language() -> None:
     Speaker({"en": [BrokenVoice(), ToneVoice()]}).warm()
     with pytest.raises(EngineError, match="no voice for 'en' works: broken voice"):
         Speaker({"en": [BrokenVoice()]}).warm()
+
+
+def test_a_word_that_comes_again_is_made_once_and_belongs_to_its_new_turn() -> None:
+    voice = ToneVoice()
+    speaker = Speaker({"en": [voice]})
+    first = list(speaker.speak(Utterance(1, 0, "Mika,"), keep=True))
+    again = list(speaker.speak(Utterance(7, 2, "Mika,"), keep=True))
+    assert len(voice.spoken) == 1
+    assert {(c.turn_id, c.utterance) for c in again} == {(7, 2)}
+    assert [c.start for c in again] == [c.start for c in first]
+    assert again[-1].final
+    np.testing.assert_array_equal(
+        np.concatenate([c.samples for c in again]), np.concatenate([c.samples for c in first])
+    )
+    list(speaker.speak(Utterance(8, 0, "Mika,")))  # nobody asked for what was kept
+    assert len(voice.spoken) == 2
+
+
+def test_what_a_stand_in_has_said_is_not_kept() -> None:
+    stand_in = ToneVoice()
+    speaker = Speaker({"en": [BrokenVoice(), stand_in]})
+    for turn in (1, 2):
+        assert list(speaker.speak(Utterance(turn, 0, "Mika,"), keep=True))[-1].final
+    assert len(stand_in.spoken) == 2
+
+
+def test_no_more_than_so_many_words_are_kept() -> None:
+    voice = ToneVoice()
+    speaker = Speaker({"en": [voice]})
+    for number in range(KEPT + 1):
+        list(speaker.speak(Utterance(number, 0, f"word {number}"), keep=True))
+    list(speaker.speak(Utterance(99, 0, "word 0"), keep=True))  # the oldest has gone
+    assert len(voice.spoken) == KEPT + 2
