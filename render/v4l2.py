@@ -29,7 +29,9 @@ FOURCC = {
 }  # fmt: skip
 """Our names of the formats (those of pyvirtualcam) -> Video4Linux's."""
 
-_CAPTURE, _OUTPUT = 0x1, 0x2  # V4L2_CAP_VIDEO_CAPTURE, V4L2_CAP_VIDEO_OUTPUT
+OUTPUT = 0x2
+"""V4L2_CAP_VIDEO_OUTPUT: the device says that it can be fed."""
+
 _TYPE_OUTPUT = 2  # V4L2_BUF_TYPE_VIDEO_OUTPUT
 _FIELD_NONE = 1
 _SRGB = 8  # V4L2_COLORSPACE_SRGB
@@ -160,6 +162,30 @@ def _write_only(text: str) -> bool:
     return int(flags, 8) & os.O_ACCMODE == os.O_WRONLY
 
 
+def ask(path: Path, system: System | None = None) -> tuple[str, str, int]:
+    """Return the driver, the label and the capabilities of a device, and let it go.
+
+    Raises:
+        DeviceError: it cannot be opened, or is no camera.
+    """
+    kernel: System = system if system is not None else Kernel()
+    try:
+        descriptor = kernel.open(path)
+        try:
+            return _ask(kernel, descriptor)
+        finally:
+            kernel.close(descriptor)
+    except OSError as error:
+        raise DeviceError(_why(path, error)) from None
+
+
+def _ask(system: System, descriptor: int) -> tuple[str, str, int]:
+    buffer = bytearray(_CAPABILITY)
+    system.ioctl(descriptor, QUERYCAP, buffer)
+    capabilities = struct.unpack_from("=I", buffer, 84)[0]
+    return _text(buffer[:16]), _text(buffer[16:48]), capabilities
+
+
 class Output:
     """One virtual camera, open for pictures."""
 
@@ -199,7 +225,12 @@ class Output:
                 )
         try:
             self._descriptor = self._system.open(path)
-            self._ask(path)
+            driver, card, _ = _ask(self._system, self._descriptor)
+            if driver != DRIVER:
+                raise DeviceError(
+                    f"{path} is a real camera ({card}, driver {driver}), not a virtual one; "
+                    "`bunraku doctor` names the virtual ones"
+                )
             self._agree(width, height, fps, format)
         except OSError as error:
             self.close()
@@ -231,17 +262,6 @@ class Output:
     def _call(self, code: int, buffer: bytearray) -> None:
         assert self._descriptor is not None
         self._system.ioctl(self._descriptor, code, buffer)
-
-    def _ask(self, path: Path) -> None:
-        """Make sure that it is a virtual camera."""
-        buffer = bytearray(_CAPABILITY)
-        self._call(QUERYCAP, buffer)
-        driver, card = (_text(buffer[a:b]) for a, b in ((0, 16), (16, 48)))
-        if driver != DRIVER:
-            raise DeviceError(
-                f"{path} is a real camera ({card}, driver {driver}), not a virtual one; "
-                "`bunraku doctor` names the virtual ones"
-            )
 
     def _agree(self, width: int, height: int, fps: int, name: str) -> None:
         fourcc = FOURCC[name]

@@ -393,53 +393,9 @@ def sound() -> list[Check]:
 
 def camera() -> list[Check]:
     """Return whether there is a virtual camera, which only `--camera` needs."""
-    if not _installed("pyvirtualcam"):
-        return [Check("camera", "warn", "no pyvirtualcam: no --camera", "pip install pyvirtualcam")]
-    if sys.platform == "linux":
-        return [linux_camera(Path("/sys"), Path("/dev"))]
-    return [_obs_camera()]
+    from stage import cameras
 
-
-def linux_camera(sys_folder: Path, dev: Path) -> Check:
-    """Return the state of v4l2loopback as told by `/sys` and `/dev`."""
-    make = "`sudo modprobe v4l2loopback exclusive_caps=0 card_label=Bunraku`"
-    if not (sys_folder / "module" / "v4l2loopback").exists():
-        release = platform.release()
-        built = any(Path("/lib/modules", release).rglob("v4l2loopback.ko*"))
-        first = "" if built else "`sudo apt install v4l2loopback-dkms`, then "
-        return Check("camera", "warn", "no virtual camera: no --camera", first + make)
-    nodes = sorted((sys_folder / "devices" / "virtual" / "video4linux").glob("video*"))
-    if not nodes:
-        return Check(
-            "camera", "warn", "v4l2loopback is loaded and has no camera",
-            f"`sudo modprobe -r v4l2loopback`, then {make}",
-        )  # fmt: skip
-    label = (nodes[0] / "name").read_text().strip() if (nodes[0] / "name").exists() else ""
-    device = dev / nodes[0].name
-    if not os.access(device, os.W_OK):
-        return Check(
-            "camera", "warn", f"{device} ({label}) is not writable",
-            "`sudo usermod -aG video $USER`, then log in again",
-        )  # fmt: skip
-    return Check("camera", "ok", f"virtual camera {device} ({label})")
-
-
-def _obs_camera() -> Check:
-    if sys.platform == "darwin":
-        there = Path("/Applications/OBS.app").exists()
-    else:
-        there = _windows_obs()
-    if there:
-        return Check("camera", "ok", "OBS Studio is installed; its virtual camera is used")
-    return Check(
-        "camera", "warn", "no virtual camera: no --camera",
-        "install OBS Studio, start its virtual camera once, and close OBS",
-    )  # fmt: skip
-
-
-def _windows_obs() -> bool:
-    folders = (os.environ.get(name) for name in ("ProgramFiles", "ProgramFiles(x86)"))
-    return any(folder and Path(folder, "obs-studio").is_dir() for folder in folders)
+    return cameras.look()
 
 
 def streams() -> list[Check]:

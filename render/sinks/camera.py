@@ -107,7 +107,7 @@ class CameraSink:
                 )
             except v4l2.DeviceError as error:
                 raise EngineError(f"camera: {error}") from None
-        self._packed = np.empty(_size(self._format, width, height), np.uint8)
+        self._packed = np.empty(size(self._format, width, height), np.uint8)
 
     def video(self, frame: VideoFrame) -> None:
         """Send one picture.
@@ -223,7 +223,7 @@ class _Library:
 # What the device is fed with ----------------------------------------------------------------------
 
 
-def _size(name: str, width: int, height: int) -> int:
+def size(name: str, width: int, height: int) -> int:
     """Return the bytes of a picture."""
     halves = {"I420": 3, "NV12": 3, "YUYV": 4, "UYVY": 4, "RGB": 6, "BGR": 6, "GRAY": 2}
     return width * height * halves[name] // 2

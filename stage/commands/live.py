@@ -4,7 +4,8 @@
   bunraku live --script lines.txt --record show.mp4
                                                   play timed chat lines and film the show
   bunraku live --record show.mkv --split 30min    in parts of half an hour: show-001.mkv, ...
-  bunraku live --camera                           also feed the virtual camera
+  bunraku live --camera                           also be a webcam, and play the sound beside it
+  bunraku live --camera --device "VB-Cable"       the same for a call: the sound into a cable
   bunraku live --music ~/Music/calm                with music that steps back when the host speaks
   bunraku live --push 'rtmp://live.twitch.tv/app/{TWITCH_KEY}'
                                                   stream it; the key is read from the environment
@@ -53,8 +54,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--split", metavar="LENGTH", help="film in parts: such as 30min, 2h or 900MB each"
     )
     parser.add_argument("--no-captions", action="store_true", help="film without captions")
-    parser.add_argument("--camera", action="store_true", help="feed the virtual camera")
+    parser.add_argument(
+        "--camera",
+        action="store_true",
+        help="feed the virtual camera, and play the sound in time with it",
+    )
     parser.add_argument("--speakers", action="store_true", help="play the sound on this machine")
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help="play the sound on this device (a name or number from `bunraku doctor`), such as a "
+        "virtual cable that a call listens to",
+    )
     parser.add_argument(
         "--push",
         metavar="URL",
@@ -102,9 +113,13 @@ def _show(arguments: argparse.Namespace) -> Show:
     elif arguments.split:
         raise ConfigError("--split needs --record FILM: what is split is the film")
     if arguments.camera:
-        sinks["camera"] = SinkTable("camera", {})
-    if arguments.speakers:
-        sinks["speakers"] = SinkTable("device", {})
+        sinks.setdefault("camera", SinkTable("camera", {}))
+    if arguments.device:
+        number = arguments.device.isdigit()  # PortAudio knows its devices by number too
+        device = int(arguments.device) if number else arguments.device
+        sinks["speakers"] = SinkTable("device", {"device": device})
+    elif arguments.camera or arguments.speakers:
+        sinks.setdefault("speakers", SinkTable("device", {}))
     sinks |= _pushes(arguments.push)
     llm = show.llm
     if arguments.llm:
@@ -124,6 +139,26 @@ def _show(arguments: argparse.Namespace) -> Show:
     if arguments.port is not None:
         web = msgspec.structs.replace(web, port=arguments.port)
     return msgspec.structs.replace(show, sinks=sinks, llm=llm, web=web, music=music)
+
+
+def _lesson(show: Show) -> str:
+    """Return how others see and hear the host through this machine's devices, or ""."""
+    engines = {sink.engine: sink.options.get("device") for sink in show.sinks.values()}
+    if "camera" not in engines:
+        return ""
+    picture = engines["camera"] or ("Bunraku" if sys.platform == "linux" else "OBS Virtual Camera")
+    if "device" not in engines:
+        return (
+            f"camera: choose {picture} in Zoom, Teams, Discord or OBS; it has no sound of its own"
+        )
+    heard = engines["device"]
+    sound = (
+        f"the sound is on {heard}, in time with it"
+        if heard is not None
+        else "the sound is on this machine's loudspeakers, in time with it; a call hears it "
+        "through a virtual cable: --device NAME (docs/camera.md)"
+    )
+    return f"camera: choose {picture} in Zoom, Teams, Discord or OBS; {sound}"
 
 
 _UNITS = {"s": 1 / 60, "min": 1.0, "h": 60.0, "mb": 1.0, "gb": 1000.0}
@@ -205,6 +240,8 @@ async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]
         _print(f"{character.display_name} is on {house.address}   (Ctrl+C ends the show)")
         await _first(house.ready("body"), over)
         _print(f"on air after {time.monotonic() - begun:.1f} s; waking up ...")
+        if lesson := _lesson(show):
+            _print(lesson)
         await _first(house.ready("mind"), over)
         if not over.is_set():
             _print(f"ready to answer after {time.monotonic() - begun:.1f} s")

@@ -22,6 +22,7 @@ class FakeKernel:
         self.held_by_others = False
         self.fps = 0
         self.announced = False
+        self.capabilities = 3
         self.written: list[bytes] = []
         self.open_now = 0
 
@@ -39,6 +40,7 @@ class FakeKernel:
         assert len(buffer) == code >> 16 & 0x3FFF
         if code == v4l2.QUERYCAP:
             struct.pack_into("16s32s", buffer, 0, self.driver.encode(), b"Integrated Camera")
+            struct.pack_into("=I", buffer, 84, self.capabilities)
         elif code == v4l2.S_FMT:
             if self.format is None or not self.held_by_others:
                 self.format = struct.unpack_from("=II4s", buffer, 4 + PAD)

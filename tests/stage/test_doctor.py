@@ -65,36 +65,6 @@ def test_a_host_that_is_not_of_this_machine_stops_a_show() -> None:
     assert doctor.port(Show(web=Web(host="192.0.2.1"))).state == "bad"
 
 
-def node(root: Path, name: str) -> Path:
-    folder = root / "sys" / "devices" / "virtual" / "video4linux" / "video7"
-    folder.mkdir(parents=True)
-    (folder / "name").write_text(name)
-    (root / "sys" / "module" / "v4l2loopback").mkdir(parents=True)
-    device = root / "dev" / "video7"
-    device.parent.mkdir()
-    return device
-
-
-def test_a_loaded_v4l2loopback_is_found_by_its_label(tmp_path: Path) -> None:
-    device = node(tmp_path, "Bunraku\n")
-    device.touch()
-    check = doctor.linux_camera(tmp_path / "sys", tmp_path / "dev")
-    assert (check.state, check.text) == ("ok", f"virtual camera {device} (Bunraku)")
-
-
-def test_without_v4l2loopback_the_exact_command_is_given(tmp_path: Path) -> None:
-    check = doctor.linux_camera(tmp_path / "sys", tmp_path / "dev")
-    assert check.state == "warn"
-    remedy = "`sudo modprobe v4l2loopback exclusive_caps=0 card_label=Bunraku`"
-    assert check.remedy.endswith(remedy)
-
-
-def test_a_camera_that_may_not_be_written_names_the_group(tmp_path: Path) -> None:
-    node(tmp_path, "Bunraku")  # its device is not there, so it cannot be written
-    check = doctor.linux_camera(tmp_path / "sys", tmp_path / "dev")
-    assert (check.state, "usermod -aG video" in check.remedy) == ("warn", True)
-
-
 def engine(kind: str, name: str, why: str = "", languages: tuple[str, ...] = ()) -> EngineState:
     entry = EngineEntry(kind, name, f"{name}:{name}", "bunraku")
     return EngineState(entry, "warn" if why else "ok", why, languages, {}, "")

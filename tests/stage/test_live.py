@@ -1,4 +1,4 @@
-"""What the command line of `bunraku live` makes of recordings."""
+"""What the command line of `bunraku live` makes of recordings, cameras and sound devices."""
 
 import argparse
 from pathlib import Path
@@ -55,3 +55,41 @@ def test_a_length_that_is_none_is_named_with_examples(tmp_path: Path, split: str
 def test_a_suffix_that_is_no_film_is_an_error_before_the_show_begins(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"films are \.mp4 or \.mkv"):
         show("--record", str(tmp_path / "show.avi"))
+
+
+def test_a_camera_comes_with_its_sound() -> None:
+    sinks = show("--camera").sinks
+    assert {name: sink.engine for name, sink in sinks.items()} == {
+        "camera": "camera", "speakers": "device",
+    }  # fmt: skip
+    assert sinks["speakers"].options == {}
+
+
+@pytest.mark.parametrize(("word", "device"), [("VB-Cable", "VB-Cable"), ("3", 3)])
+def test_the_sound_of_a_camera_goes_to_the_device_that_is_named(
+    word: str, device: str | int
+) -> None:
+    assert show("--camera", "--device", word).sinks["speakers"].options == {"device": device}
+    assert set(show("--device", word).sinks) == {"speakers"}
+
+
+def test_a_show_of_ones_own_keeps_its_camera_and_its_device(tmp_path: Path) -> None:
+    path = tmp_path / "show.toml"
+    path.write_text(
+        '[sinks.camera]\nengine = "camera"\noptions = { device = "/dev/video4" }\n'
+        '[sinks.speakers]\nengine = "device"\noptions = { device = "Cable" }\n'
+    )
+    sinks = show("--config", str(path), "--camera").sinks
+    assert sinks["camera"].options == {"device": "/dev/video4"}
+    assert sinks["speakers"].options == {"device": "Cable"}
+
+
+def test_the_operator_is_told_what_to_choose_where() -> None:
+    assert live._lesson(show()) == ""
+    assert live._lesson(show("--speakers")) == ""
+    alone = live._lesson(show("--camera"))
+    assert "in Zoom, Teams, Discord or OBS" in alone
+    assert "--device NAME (docs/camera.md)" in alone
+    assert live._lesson(show("--camera", "--device", "Cable")).endswith(
+        "the sound is on Cable, in time with it"
+    )

@@ -12,7 +12,7 @@ import pytest
 from dialogue.plugins import EngineError, EngineUnavailable
 from render.convert import to_i420
 from render.frames import Pixels, VideoFrame
-from render.sinks.camera import MODPROBE, PACKERS, REMEDIES, CameraSink, _size, open_free
+from render.sinks.camera import MODPROBE, PACKERS, REMEDIES, CameraSink, open_free, size
 from render.v4l2 import DeviceError, Output
 from tests.render.kernel import FakeKernel, camera, process
 
@@ -111,8 +111,8 @@ def test_every_format_decodes_to_the_picture(name: str) -> None:
     frame.pixels[: HEIGHT // 2, :, :3] = (200, 60, 20)
     to_i420(frame.pixels, frame.i420)
     frame.pixels.flags.writeable = frame.i420.flags.writeable = False
-    packed = PACKERS[name](frame, np.empty(_size(name, WIDTH, HEIGHT), np.uint8))
-    assert packed.size == _size(name, WIDTH, HEIGHT)
+    packed = PACKERS[name](frame, np.empty(size(name, WIDTH, HEIGHT), np.uint8))
+    assert packed.size == size(name, WIDTH, HEIGHT)
     shown: Pixels = packed.reshape(SHAPE[name])
     if BACK[name] is not None:
         shown = cv2.cvtColor(shown, BACK[name])
@@ -176,7 +176,7 @@ def test_pyvirtualcam_gets_each_format_in_the_shape_it_wants(
     sink.video(picture())
     sink.close()
     sink.close()
-    shape = SHAPE[name] if name in ("RGB", "BGR", "GRAY") else (_size(name, WIDTH, HEIGHT),)
+    shape = SHAPE[name] if name in ("RGB", "BGR", "GRAY") else (size(name, WIDTH, HEIGHT),)
     assert library.sent == [(name, shape)]
 
 
