@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stage import body, mind, wire
+from stage import body, mind, screens, wire
 from stage.child import Child
 from stage.config import Show
 from stage.web import Web
@@ -57,7 +57,14 @@ class House:
         self._watch = watch
         self._say = say
         self._web = (
-            Web(show.web, title=title, theme=theme, line=self._from_page, offer=self._offer)
+            Web(
+                show.web,
+                title=title,
+                theme=theme,
+                line=self._from_page,
+                offer=self._offer,
+                screens=screens.folder(show),
+            )  # fmt: skip
             if page
             else None
         )

@@ -29,6 +29,7 @@ import unicodedata
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -39,6 +40,7 @@ from aiohttp.typedefs import Handler
 from stage import wire
 from stage.config import ConfigError
 from stage.config import Web as Settings
+from stage.screens import Screens
 
 OUTBOX = 64
 """Events that wait for one slow page."""
@@ -295,6 +297,7 @@ class Web:
         theme: Mapping[str, str],
         line: Callable[[str, str, str], None],
         offer: Callable[[wire.Offer], Awaitable[wire.Answer]],
+        screens: Path | None = None,
     ) -> None:
         """Prepare the server; `start` opens it.
 
@@ -305,6 +308,7 @@ class Web:
                 sheet's property of that name.
             line: takes author, text and viewer of every accepted chat line.
             offer: passes an offer to the body and returns its answer.
+            screens: folder of the stream for other screens; None where there is none.
 
         Raises:
             ConfigError: a theme entry is not a colour.
@@ -320,6 +324,7 @@ class Web:
         self._offers = Budget(OFFERS, LINES_S)
         self._runner: web.AppRunner | None = None
         self._files = _load(title, theme)
+        self._screens = Screens(screens, title)
         self._names = own_names(settings.host)
 
     async def start(self) -> str:
@@ -332,6 +337,7 @@ class Web:
         app.router.add_get("/", self._file)
         for path in (*_FILES, "/theme.css"):
             app.router.add_get(path, self._file)
+        self._screens.join(app)
         app.router.add_get("/health", self._health)
         app.router.add_get("/ws", self._socket)
         app.router.add_post("/offer", self._post_offer)
@@ -546,10 +552,11 @@ def application(names: frozenset[str]) -> web.Application:
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     host = request.headers.get("Host", "")
     sockets = f" ws://{host} wss://{host}" if _split(f"//{host}") else ""
+    media = "'self' blob:" if request.path == "/screen" else "'self'"
     response.headers.update(
         {
             "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
-            f"style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'{sockets}; "
+            f"style-src 'self'; img-src 'self'; media-src {media}; connect-src 'self'{sockets}; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
             "require-trusted-types-for 'script'",
             "X-Content-Type-Options": "nosniff",

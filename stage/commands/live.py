@@ -9,6 +9,7 @@
   bunraku live --music ~/Music/calm                with music that steps back when the host speaks
   bunraku live --push 'rtmp://live.twitch.tv/app/{TWITCH_KEY}'
                                                   stream it; the key is read from the environment
+  bunraku live --screens                          also for other screens, which open /screen
   bunraku live --llm http://localhost:11434/v1 --model llama3.2
                                                   let your own server think
 
@@ -23,6 +24,7 @@ import json
 import re
 import signal
 import sys
+import tempfile
 import time
 from collections import deque
 from pathlib import Path
@@ -30,7 +32,7 @@ from typing import Any
 
 import msgspec
 
-from stage import wire
+from stage import screens, wire
 from stage.commands.say import SIZE_HELP, settings
 from stage.config import LLM, ConfigError, Show, SinkTable
 
@@ -74,6 +76,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="stream to rtmp://, rtmps:// or srt://; {NAME} in it is the environment variable "
         "that holds the stream key; may be given several times",
     )
+    parser.add_argument(
+        "--screens", action="store_true", help="play the show on other screens at /screen (HLS)"
+    )
     parser.add_argument("--music", type=Path, metavar="FOLDER", help="music behind the voice")
     parser.add_argument("--llm", metavar="URL", help="an OpenAI-compatible server, such as .../v1")
     parser.add_argument("--model", help="the server's model, a catalogue name, or a GGUF file")
@@ -90,7 +95,11 @@ def run(arguments: argparse.Namespace) -> int:
         lines = script.read(arguments.script)
     marks: list[dict[str, Any]] = []
     try:
-        asyncio.run(_live(show, lines, marks))
+        with tempfile.TemporaryDirectory(prefix="bunraku-screens-") as folder:
+            if arguments.screens and screens.folder(show) is None:
+                table = SinkTable("hls", {"folder": folder})
+                show = msgspec.structs.replace(show, sinks={**show.sinks, "screens": table})
+            asyncio.run(_live(show, lines, marks))
     finally:
         if arguments.timings is not None:
             text = "".join(json.dumps(m, ensure_ascii=False) + "\n" for m in marks)
@@ -238,6 +247,8 @@ async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]
     await house.start()
     try:
         _print(f"{character.display_name} is on {house.address}   (Ctrl+C ends the show)")
+        if screens.folder(show) is not None:
+            _print(f"other screens: {house.address}screen")
         await _first(house.ready("body"), over)
         _print(f"on air after {time.monotonic() - begun:.1f} s; waking up ...")
         if lesson := _lesson(show):

@@ -24,6 +24,8 @@ def make(name: str, folder: Path) -> Sink:
     refused = ""
     if "path" in options(load("sink", name)):
         table["path"] = folder / "film.mp4"
+    if "folder" in options(load("sink", name)):
+        table["folder"] = str(folder)
     try:
         sink: Sink = create("sink", name, table)
         sink.open(width=WIDTH, height=HEIGHT, fps=FPS)
@@ -50,8 +52,9 @@ def feed(sink: Sink, frames: int) -> None:
         sink.video(VideoFrame(k * STEP, k, pixels, i420))
 
 
-def test_our_four_sinks_are_registered() -> None:
-    assert {"file", "webrtc", "camera", "device"} <= set(registered("sink"))
+def test_our_sinks_are_registered() -> None:
+    ours = {"file", "webrtc", "camera", "device", "stream", "hls"}
+    assert ours <= set(registered("sink"))
 
 
 @every_sink
