@@ -245,10 +245,14 @@ class Body:
                 turn=key[0], utterance=key[1], ticks=heard, finished=True, cancelled=cancelled
             )
         )
-        if (about is not None and about.last) or not self._about:
+        last = about is not None and about.last
+        if last or not self._about:
             self._talking = False
             if origin is not None:
-                self.performer.state("idle", self._mixed)
+                # More of the answer is to come, which the model has yet to find.
+                waits = not (last or cancelled)
+                self.mixer.expecting = waits
+                self.performer.state("thinking" if waits else "idle", self._mixed)
 
     def _cancel(self, message: wire.Cancel, pts: Ticks) -> None:
         if message.after_utterance:

@@ -324,6 +324,28 @@ def test_a_thinking_host_is_expected_to_speak() -> None:
     assert not scene.body.mixer.expecting
 
 
+def looks_aside(scene: Scene) -> bool:
+    """Whether the pose is that of somebody who thinks: told from it, since nobody else tells."""
+    scene.run(1.5)
+    eyes = [scene.notes.table.index[f"ParamEyeBall{axis}"] for axis in "XY"]
+    late = scene.notes.poses[-15:]
+    return float(np.mean([np.abs(p.values[eyes]).max() for p in late])) > 0.2
+
+
+def test_between_an_opener_and_the_answer_the_host_thinks() -> None:
+    scene = Scene()
+    scene.say(last=False, seconds=0.6)
+    scene.run(1.0)
+    assert scene.body.idle
+    assert scene.body.mixer.expecting
+    thinking = looks_aside(scene)
+    scene.say(utterance=1, seconds=0.6)
+    scene.run(1.0)
+    assert not scene.body.mixer.expecting
+    assert thinking
+    assert not looks_aside(scene)
+
+
 def test_a_show_without_music_at_its_path_says_so_and_goes_on(tmp_path: Path) -> None:
     told: list[wire.Message] = []
     show = Show(music=MusicTable(path=str(tmp_path / "nowhere")))
