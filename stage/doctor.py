@@ -402,7 +402,9 @@ def streams() -> list[Check]:
     """Return which protocols `--push` can speak; RTMP is ours, SRT needs a library."""
     from render.sinks import srt
 
-    checks = [Check("streams", "ok", "--push speaks rtmp and rtmps")]
+    checks = [
+        Check("streams", "ok", "--push speaks rtmp, rtmps and https (WHIP); --screens speaks HLS")
+    ]
     try:
         version = srt.version()
     except plugins.EngineUnavailable as error:

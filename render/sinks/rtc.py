@@ -49,7 +49,10 @@ CONNECT_S = 20.0
 class PictureEncoder:
     """Encodes pictures for all viewers of one codec."""
 
-    def __init__(self, codec: str, *, width: int, height: int, fps: int, bitrate: int) -> None:
+    def __init__(
+        self, codec: str, *, width: int, height: int, fps: int, bitrate: int,
+        key_every_s: float = KEY_EVERY_S,
+    ) -> None:  # fmt: skip
         """Make an encoder.
 
         Args:
@@ -58,11 +61,12 @@ class PictureEncoder:
             height: of the picture, in pixels.
             fps: frames a second.
             bitrate: most that is sent, in bits a second; a still picture needs far less.
+            key_every_s: a complete picture comes at least this often.
         """
         context: Any = av.CodecContext.create("libx264" if codec == "H264" else "libvpx", "w")
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.framerate = _TICK, Fraction(fps)
-        context.gop_size = KEY_EVERY_S * fps
+        context.gop_size = round(key_every_s * fps)
         context.thread_count = 1  # the other core belongs to model and voice
         if codec == "H264":
             context.profile = "Baseline"  # what every browser decodes, and what is negotiated
@@ -203,20 +207,19 @@ def without_names(sdp: str) -> str:
 class Viewer:
     """One browser that watches."""
 
-    def __init__(self, ice_servers: Iterable[str]) -> None:
+    def __init__(self, ice_servers: Iterable[str | RTCIceServer]) -> None:
         """Prepare a connection; on the loop."""
-        servers = [RTCIceServer(urls=address) for address in ice_servers]
+        servers = [
+            RTCIceServer(urls=server) if isinstance(server, str) else server
+            for server in ice_servers
+        ]
         self.connection: Any = RTCPeerConnection(RTCConfiguration(iceServers=servers))
         self.picture, self.sound = Feed("video"), Feed("audio")
         self.codec = ""
         """Of the pictures: "H264" or "VP8"."""
 
-    async def answer(self, sdp: str, kind: str, *, prefer: str) -> tuple[str, str]:
-        """Return the answer (sdp, type) to an offer.
-
-        Raises:
-            EngineError: the offer is no offer, or asks for nothing that can be sent.
-        """
+    def _join(self, prefer: str) -> None:
+        """Put both tracks on the connection."""
         connection = self.connection
         sender = connection.addTrack(self.picture)
         connection.addTrack(self.sound)
@@ -231,6 +234,15 @@ class Viewer:
             # aiortc has no public way to learn of a lost picture when packets are ready-made.
             # Without it the next regular complete picture mends the viewer's.
             sender._send_keyframe = self.picture.ask_key
+
+    async def answer(self, sdp: str, kind: str, *, prefer: str) -> tuple[str, str]:
+        """Return the answer (sdp, type) to an offer.
+
+        Raises:
+            EngineError: the offer is no offer, or asks for nothing that can be sent.
+        """
+        connection = self.connection
+        self._join(prefer)
         try:
             offer = RTCSessionDescription(without_names(sdp), kind)
             await connection.setRemoteDescription(offer)
@@ -240,6 +252,29 @@ class Viewer:
         local = connection.localDescription
         self.codec = _video_codec(local.sdp)
         return local.sdp, local.type
+
+    async def offer(self, *, prefer: str) -> str:
+        """Return an offer (sdp) with all our addresses, for a server that answers."""
+        self._join(prefer)
+        for transceiver in self.connection.getTransceivers():
+            transceiver.direction = "sendonly"
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return str(self.connection.localDescription.sdp)
+
+    async def accept(self, sdp: str) -> None:
+        """Take a server's answer.
+
+        Raises:
+            EngineError: it is no answer, or it wants nothing that can be sent.
+        """
+        try:
+            answer = RTCSessionDescription(without_names(sdp), "answer")
+            await self.connection.setRemoteDescription(answer)
+        except (ValueError, IndexError, KeyError, AttributeError) as error:
+            raise EngineError(f"its answer cannot be read ({error})") from error
+        self.codec = _video_codec(sdp)
+        if self.codec not in ("H264", "VP8"):
+            raise EngineError("it takes neither H.264 nor VP8")
 
     async def close(self) -> None:
         """Let the viewer go."""
@@ -292,6 +327,14 @@ class House:
             raise
         self._soon(self._expect(viewer))
         return answer
+
+    def adopt(self, viewer: Viewer) -> None:
+        """Take in a viewer whose connection is made elsewhere."""
+        self.viewers = (*self.viewers, viewer)
+
+    async def release(self, viewer: Viewer) -> None:
+        """Let one viewer go."""
+        await self._dismiss(viewer)
 
     def wanted(self) -> set[str]:
         """Return the codecs that somebody is watching in; any thread."""

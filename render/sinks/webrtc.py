@@ -67,6 +67,7 @@ class WebRTCSink:
         self._rtc = rtc
         self._bitrate = bitrate
         self._audio_bitrate = audio_bitrate
+        self._key_every_s = float(rtc.KEY_EVERY_S)
         self._house = rtc.House(ice_servers, most=max_viewers, prefer=codec.upper())
         self._size = (0, 0, 0)
         self._pictures: dict[str, PictureEncoder] = {}
@@ -134,7 +135,12 @@ class WebRTCSink:
             if encoder is None:
                 width, height, fps = self._size
                 encoder = self._pictures[codec] = self._rtc.PictureEncoder(
-                    codec, width=width, height=height, fps=fps, bitrate=self._bitrate
+                    codec,
+                    width=width,
+                    height=height,
+                    fps=fps,
+                    bitrate=self._bitrate,
+                    key_every_s=self._key_every_s,
                 )
             key = self._house.wants_key(codec)
             if frame.repeated and not key:

@@ -21,6 +21,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import re
 import signal
 import sys
@@ -73,8 +74,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         action="append",
         default=[],
-        help="stream to rtmp://, rtmps:// or srt://; {NAME} in it is the environment variable "
-        "that holds the stream key; may be given several times",
+        help="stream to rtmp://, rtmps://, srt:// or https:// (WHIP); {NAME} in it is the "
+        "environment variable that holds the stream key; may be given several times",
     )
     parser.add_argument(
         "--screens", action="store_true", help="play the show on other screens at /screen (HLS)"
@@ -188,22 +189,32 @@ def _split(text: str | None) -> dict[str, float]:
     return {"split_mb" if unit in ("mb", "gb") else "split_min": length}
 
 
+TOKEN = "BUNRAKU_WHIP_TOKEN"
+"""Environment variable with the bearer token of `--push https://...`."""
+
+
 def _pushes(urls: list[str]) -> dict[str, SinkTable]:
     """Return a stream for each address.
 
     Raises:
         EngineUnavailable: an address is wrong, or its variable is not set.
     """
-    if not urls:
-        return {}
-    from render.sinks.stream import target
+    sinks: dict[str, SinkTable] = {}
+    for n, url in enumerate(urls, 1):
+        # Made once here: what is wrong is better said now than on air.
+        if url.startswith(("http://", "https://")):
+            from render.sinks.whip import WhipSink
 
-    for url in urls:
-        target(url)  # what is wrong is better said now than on air
-    return {
-        f"push{n}" if n > 1 else "push": SinkTable("stream", {"url": url})
-        for n, url in enumerate(urls, 1)
-    }
+            token: dict[str, Any] = {"token_env": TOKEN} if os.environ.get(TOKEN) else {}
+            table = SinkTable("whip", {"url": url, **token})
+            WhipSink(url=url, **token)
+        else:
+            from render.sinks.stream import StreamSink
+
+            table = SinkTable("stream", {"url": url})
+            StreamSink(url=url)
+        sinks[f"push{n}" if n > 1 else "push"] = table
+    return sinks
 
 
 async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]) -> None:

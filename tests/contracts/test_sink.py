@@ -53,7 +53,7 @@ def feed(sink: Sink, frames: int) -> None:
 
 
 def test_our_sinks_are_registered() -> None:
-    ours = {"file", "webrtc", "camera", "device", "stream", "hls"}
+    ours = {"file", "webrtc", "camera", "device", "stream", "hls", "whip"}
     assert ours <= set(registered("sink"))
 
 
