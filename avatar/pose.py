@@ -47,6 +47,8 @@ STANDARD = (
     Parameter("ParamMouthOpenY", 0, 1, 0),  # for rigs without viseme drawings
     Parameter("ParamMouthForm", -1, 1, 0),  # + corners up (smile), - down
     Parameter("ParamCheek", 0, 1, 0),  # blush
+    Parameter("ParamCheekPuff", 0, 1, 0),  # cheeks blown up
+    Parameter("ParamNose", -1, 1, 0),  # + wrinkled up
     Parameter("ParamBodyAngleX", -10, 10, 0),
     Parameter("ParamBodyAngleY", -10, 10, 0),
     Parameter("ParamBodyAngleZ", -10, 10, 0),
@@ -54,6 +56,8 @@ STANDARD = (
     Parameter("ParamShoulderY", -1, 1, 0),  # + shrugged up
     Parameter("ParamArmLA", -1, 1, 0),  # own left arm: 0 rests low, +1 hand by the head, -1 back
     Parameter("ParamArmRA", -1, 1, 0),
+    Parameter("ParamArmLB", -1, 1, 0),  # its forearm: + bends in, before the chest and up to the chin
+    Parameter("ParamArmRB", -1, 1, 0),
     Parameter("ParamHandL", -1, 1, 0),  # wrist, the wave: + turns the hand to the viewer's right
     Parameter("ParamHandR", -1, 1, 0),
     Parameter("ParamHandLPoint", 0, 1, 0),  # shapes of the hand: a finger that points,
@@ -70,8 +74,11 @@ STANDARD = (
     Parameter("ParamHandRChin", 0, 1, 0),
     Parameter("ParamHandLMouth", 0, 1, 0),  # before the mouth; chosen by [[swap]] or [[fade]]
     Parameter("ParamHandRMouth", 0, 1, 0),
+    Parameter("ParamPropR", 0, 1, 0),  # what the right hand holds: 1 is put down out of sight
+    Parameter("ParamHat", -1, 1, 0),  # what lies on the head: + slips forward, - is lifted
     Parameter("ParamEarL", -1, 1, 0),  # animal ears: + perked, - laid back
     Parameter("ParamEarR", -1, 1, 0),
+    Parameter("ParamTail", -1, 1, 0),  # + to the viewer's right
     *(Parameter(f"Viseme_{name}", 0, 1, float(name == "sil")) for name in VISEMES),
 )
 """Parameters every host is driven with; a rig ignores those it has no art for. The viseme
