@@ -108,6 +108,33 @@ class KeyedCurve:
         """Time of the last key."""
         return self._t[-1]
 
+    @property
+    def fastest(self) -> float:
+        """The highest speed on the way, in values a unit of time."""
+        best = 0.0
+        for i in range(len(self._t) - 1):
+            a, b, c = self._slope(i)
+            top = -b / (2 * a) if a else 0.0
+            for u in (0.0, 1.0, min(1.0, max(0.0, top))):
+                best = max(best, abs(c + u * (b + u * a)))
+        return best
+
+    def speed(self, at: float) -> float:
+        """Return the speed at `at`, in values a unit of time; 0 beyond the ends."""
+        t = self._t
+        if at < t[0] or at >= t[-1]:
+            return 0.0
+        i = bisect_right(t, at) - 1
+        a, b, c = self._slope(i)
+        u = (at - t[i]) / (t[i + 1] - t[i])
+        return c + u * (b + u * a)
+
+    def _slope(self, i: int) -> tuple[float, float, float]:
+        """Return the speed within piece `i` as a polynomial of 0..1, highest power first."""
+        y, h = self._y[i], self._t[i + 1] - self._t[i]
+        fall, m, n = 6 * (y - self._y[i + 1]) / h, self._m[i], self._m[i + 1]
+        return fall + 3 * (m + n), -fall - 4 * m - 2 * n, m
+
     def value(self, at: float) -> float:
         """Return the value at `at`; flat beyond the ends."""
         t, y, m = self._t, self._y, self._m

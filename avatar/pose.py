@@ -56,7 +56,7 @@ STANDARD = (
     Parameter("ParamShoulderY", -1, 1, 0),  # + shrugged up
     Parameter("ParamArmLA", -1, 1, 0),  # own left arm: 0 rests low, +1 hand by the head, -1 back
     Parameter("ParamArmRA", -1, 1, 0),
-    Parameter("ParamArmLB", -1, 1, 0),  # its forearm: + bends in, before the chest and up to the chin
+    Parameter("ParamArmLB", -1, 1, 0),  # its forearm: + in, to the chest, the chin
     Parameter("ParamArmRB", -1, 1, 0),
     Parameter("ParamHandL", -1, 1, 0),  # wrist, the wave: + turns the hand to the viewer's right
     Parameter("ParamHandR", -1, 1, 0),

@@ -166,15 +166,19 @@ def jumps() -> list[Figure]:
         low = np.array([middle - view * 8 / 9, top], np.float32)
         high = np.array([middle + view * 8 / 9, top + view], np.float32)
         # The meshes of the layers that bend; lids, irises, brows and lips may be quicker.
-        calm = np.r_[tuple(layer.lattice for layer in puppet.layers if not layer.spec.live)]
+        bent = [layer for layer in puppet.layers if not layer.spec.live]
+        calm = np.r_[tuple(layer.lattice for layer in bent)]
+        counts = [layer.lattice.stop - layer.lattice.start for layer in bent]
         busy = _Busy(folder, 11, (0.3, 2.5))
         worst, when = 0.0, 0
         before: npt.NDArray[np.float32] | None = None
         for k in range(JUMP_MINUTES * 60 * FPS):
             puppet.move(busy.pose(k * FRAME))
             now = puppet.mesh[calm]
+            fades = puppet.fades()
+            shown = np.repeat([fades.get(layer.spec.name, 1.0) > 0 for layer in bent], counts)
             if before is not None:
-                step = _step(now, before, low, high)
+                step = _step(now[shown], before[shown], low, high)
                 if step > worst:
                     worst, when = step, k
             before = now

@@ -96,3 +96,13 @@ def test_an_agenda_acts_in_order_and_at_the_exact_times() -> None:
     agenda.run(100)
     assert done == [("a", 10), ("c", 20), ("late", 25), ("b", 30), ("d", 30)]
     assert len(agenda) == 0
+
+
+def test_a_keyed_curve_tells_its_speed_and_its_highest() -> None:
+    curve = KeyedCurve([(0, 0), (10, 4), (30, 3), (45, -2), (50, 0)])
+    times = np.linspace(0, 49.999, 5000)
+    measured = np.diff([curve.value(t) for t in times]) / np.diff(times)
+    told = np.array([curve.speed(t) for t in (times[1:] + times[:-1]) / 2])
+    assert np.abs(told - measured).max() < 0.01
+    assert curve.fastest == pytest.approx(np.abs(measured).max(), rel=0.01)
+    assert curve.speed(-1) == curve.speed(50) == 0

@@ -4,11 +4,13 @@ import pytest
 
 from avatar.motions import POSTURES, read_motions
 from avatar.pose import ParameterTable
+from avatar.puppet.rigfile import RigFile
 from avatar.rig import CharacterError
 from dialogue.ticks import TICKS_PER_S
 
 TABLE = ParameterTable()
-KOHAKU = Path(__file__).parents[2] / "characters" / "kohaku" / "motions"
+HOSTS = Path(__file__).parents[2] / "characters"
+KOHAKU = HOSTS / "kohaku" / "motions"
 EXPRESSIONS = set("neutral happy amused surprised sad annoyed shy thinking".split())
 GESTURES = set(
     "wave nod shake tilt bow laugh shrug point cheer think clap look_at_chat".split()
@@ -33,17 +35,23 @@ def test_all_promised_expressions_and_gestures_are_there(folder: Path | None) ->
             assert abs(curve.value(gesture.length)) < 1e-9
 
 
-def test_every_offset_fits_its_parameter() -> None:
-    motions = read_motions(KOHAKU, TABLE)
+@pytest.mark.parametrize("host", ["kohaku", "sumire", "pon"])
+def test_every_offset_fits_its_parameter(host: str) -> None:
+    motions = read_motions(HOSTS / host / "motions", TABLE)
+    rest = RigFile(HOSTS / host / "rig.toml").spec.rest
     for entry in (*motions.expressions.values(), *motions.postures.values()):
         for name, offset in entry.offsets.items():
             i = TABLE.index[name]
-            assert TABLE.min[i] - 1e-6 <= TABLE.default[i] + offset <= TABLE.max[i] + 1e-6
+            assert (
+                TABLE.min[i] - 1e-6
+                <= rest.get(name, TABLE.default[i]) + offset
+                <= TABLE.max[i] + 1e-6
+            )
     for gesture in motions.gestures.values():
         for name, curve in gesture.curves.items():
             i = TABLE.index[name]
             for at in range(0, gesture.length, 480):
-                value = TABLE.default[i] + curve.value(at)
+                value = rest.get(name, TABLE.default[i]) + curve.value(at)
                 assert TABLE.min[i] - 1e-6 <= value <= TABLE.max[i] + 1e-6, (gesture.name, name)
 
 
