@@ -34,7 +34,7 @@ $(VENV)/.installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing bunraku into $(VENV) (once; a few minutes)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@$(BIN)/python -c 'from render import mix, raster; raster.ready(); mix.ready()'
+	@$(BIN)/python -c 'from render import matte, mix, raster; raster.ready(); mix.ready(); matte.ready()'
 	@touch $@
 
 clean:

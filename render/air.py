@@ -23,7 +23,7 @@ import numpy as np
 from dialogue.background import be_nicer
 from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
 from render.captions import Caption
-from render.contracts import CaptionSink, ReportingSink, Sink, StemSink
+from render.contracts import CaptionSink, HostSink, ReportingSink, Sink, StemSink
 from render.frames import Pixels, VideoFrame
 from voice.speech import Samples
 
@@ -100,6 +100,15 @@ class Air:
     def watched(self) -> bool:
         """False while nobody would see a picture, so that none needs to be drawn."""
         return any(line.watched for line in self._lines.values())
+
+    @property
+    def wants_host(self) -> bool:
+        """False while nobody would see the host alone, so that it need not be drawn."""
+        return any(line.wants_host for line in self._lines.values())
+
+    def blank_host(self) -> Pixels:
+        """Lend memory for the host alone; as `blank`, BGRA only."""
+        return self._pool.blank_host()
 
     def blank(self) -> tuple[Pixels, Pixels]:
         """Lend memory for the next picture, to be given back with `video`.
@@ -179,6 +188,14 @@ class _Pool:
         self._shape = (height, width, 4)
         self._i420_shape = (height * 3 // 2, width)
         self.free: deque[tuple[Pixels, Pixels]] = deque()
+        self.free_hosts: deque[Pixels] = deque()
+
+    def blank_host(self) -> Pixels:
+        """Return memory for the host alone."""
+        try:
+            return self.free_hosts.pop()
+        except IndexError:
+            return np.empty(self._shape, np.uint8)
 
     def blank(self) -> tuple[Pixels, Pixels]:
         """Return memory that nobody uses; the one used last, which the cache may still hold."""
@@ -191,10 +208,16 @@ class _Pool:
         """Return `frame`, read-only and held once."""
         shown, shown_i420 = frame.pixels.view(), frame.i420.view()
         shown.flags.writeable = shown_i420.flags.writeable = False
-        memory = (frame.pixels, frame.i420)
-        return _Picture(
-            replace(frame, pixels=shown, i420=shown_i420), lambda: self.free.append(memory)
-        )
+        host = None if frame.host is None else frame.host.view()
+        if host is not None:
+            host.flags.writeable = False
+
+        def done() -> None:
+            self.free.append((frame.pixels, frame.i420))
+            if frame.host is not None:
+                self.free_hosts.append(frame.host)
+
+        return _Picture(replace(frame, pixels=shown, i420=shown_i420, host=host), done)
 
 
 class _Picture:
@@ -258,6 +281,12 @@ class _Line:
         """True while a picture given now could be seen."""
         sink = self._sink
         return self._working() and (sink is None or sink.watched)
+
+    @property
+    def wants_host(self) -> bool:
+        """True while a picture of the host alone could be seen."""
+        sink = self._sink
+        return self._working() and isinstance(sink, HostSink) and sink.wants_host
 
     def video(self, picture: _Picture) -> None:
         with self._change:

@@ -44,6 +44,21 @@ class Renderer(Protocol):
 
 
 @runtime_checkable
+class HostRenderer(Protocol):
+    """A renderer that can also draw the host without the scene."""
+
+    @property
+    def light(self) -> tuple[float, float, float]:
+        """Red, green, blue, 0..1: what white looks like on the host."""
+
+    def draw_host(self, pose: Pose, host: Pixels, out: Pixels | None = None) -> None:
+        """Paint the host alone into `host`, premultiplied, shape (height, width, 4).
+
+        With `out`, paint the whole picture there too, as `draw` would.
+        """
+
+
+@runtime_checkable
 class Sink(Protocol):
     """A way on air. Each has a thread of its own, so its methods may block.
 
@@ -70,6 +85,15 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Finish cleanly; safe to call twice."""
+
+
+@runtime_checkable
+class HostSink(Protocol):
+    """A sink that shows the host alone: its frames then have a `host`."""
+
+    @property
+    def wants_host(self) -> bool:
+        """False while nobody would see it, so that it is not drawn."""
 
 
 @runtime_checkable

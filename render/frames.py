@@ -27,3 +27,6 @@ class VideoFrame:
     repeated: bool = False
     """The very picture of the frame before: the machine is overloaded. It may be left out where
     leaving out is cheaper than sending nothing new."""
+    host: Pixels | None = None
+    """The host alone, BGRA, premultiplied, of the same shape as `pixels`, whole and in the light
+    of the scene; None unless a sink wants it."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from avatar.pose import Pose
 from render.adapt import Level
-from render.contracts import Renderer
+from render.contracts import HostRenderer, Renderer
 from render.frames import Pixels
 
 
@@ -34,7 +34,7 @@ class Painter:
         """How it draws now."""
         self._wanted = Level()
         self._small: Renderer | None = None
-        self._pixels: Pixels = np.zeros((0, 0, 4), np.uint8)
+        self._pixels: Pixels = np.zeros((2, 0, 0, 4), np.uint8)
         self._making: threading.Thread | None = None
         self._made: tuple[float, Renderer | None] | None = None
         self._turn = 0
@@ -56,20 +56,40 @@ class Painter:
         self._turn = (self._turn + 1) % self.level.every
         return self._turn == 0
 
-    def draw(self, pose: Pose, out: Pixels) -> None:
-        """Paint the whole picture of `pose` into `out`, shape (height, width, 4)."""
+    @property
+    def light(self) -> tuple[float, float, float] | None:
+        """What white looks like on the host; None where the host cannot be drawn alone."""
+        return self.renderer.light if isinstance(self.renderer, HostRenderer) else None
+
+    def draw(self, pose: Pose, out: Pixels | None, host: Pixels | None = None) -> None:
+        """Paint a picture of `pose`.
+
+        Args:
+            pose: of the host.
+            out: where the whole picture goes, shape (height, width, 4); None where it is not
+                wanted.
+            host: where the host alone goes, premultiplied, of the same shape, likewise.
+        """
         if self._small is None:
-            self.renderer.draw(pose, out)
+            _draw(self.renderer, pose, out, host)
             return
-        height, width = out.shape[:2]
+        full = next(each for each in (out, host) if each is not None).shape
         share = self.level.share
-        size = (2 * round(height * share / 2), 2 * round(width * share / 2), 4)
-        if self._pixels.shape != size:
-            self._pixels = np.zeros(size, np.uint8)
-        self._small.draw(pose, self._pixels)
-        made = cv2.resize(self._pixels, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
-        if made is not out:
-            np.copyto(out, made)
+        size = (2 * round(full[0] * share / 2), 2 * round(full[1] * share / 2), 4)
+        if self._pixels.shape[1:] != size:
+            self._pixels = np.zeros((2, *size), np.uint8)
+        picture, alone = self._pixels
+        _draw(
+            self._small, pose,
+            None if out is None else picture, None if host is None else alone,
+        )  # fmt: skip
+        for large, drawn in ((out, picture), (host, alone)):
+            if large is None:
+                continue
+            shape = (large.shape[1], large.shape[0])
+            made = cv2.resize(drawn, shape, dst=large, interpolation=cv2.INTER_LINEAR)
+            if made is not large:
+                np.copyto(large, made)
 
     def _prepare(self) -> None:
         """Make the renderer that is wanted, or take it when it is there."""
@@ -96,4 +116,11 @@ class Painter:
         self.level = self._wanted
         self._turn = self.level.every - 1
         if small is None:
-            self._pixels = np.zeros((0, 0, 4), np.uint8)
+            self._pixels = np.zeros((2, 0, 0, 4), np.uint8)
+
+
+def _draw(renderer: Renderer, pose: Pose, out: Pixels | None, host: Pixels | None) -> None:
+    if host is not None and isinstance(renderer, HostRenderer):
+        renderer.draw_host(pose, host, out)
+    elif out is not None:
+        renderer.draw(pose, out)

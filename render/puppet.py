@@ -16,6 +16,7 @@ import skia
 
 from avatar.pose import VISEMES, ParameterTable, Pose
 from avatar.puppet.puppet import Puppet
+from render import raster
 from render.frames import Pixels
 from render.scene import Scene
 from render.vector import Brush, lit, surface
@@ -74,7 +75,7 @@ class PuppetRenderer:
         }
         self._warp = None
         if not exact:
-            self._warp = Warp(drawing, layers, self._scale, self._offset, self._scene.floor)
+            self._warp = Warp(drawing, layers, self._scale, self._offset)
         self._runs: list[tuple[bool, list[str]]] = []
         for layer in self.puppet.layers:
             live = exact or layer.spec.live
@@ -105,7 +106,7 @@ class PuppetRenderer:
         made._scale = self._scale * height / self.size[1]
         made._scene = self._scene.smaller(width, height)
         if self._warp is not None:
-            made._warp = self._warp.smaller(height / self.size[1], made._scene.floor)
+            made._warp = self._warp.smaller(height / self.size[1])
         if len(self._own):
             made._own = np.zeros((height, width, 4), np.uint8)
         return made
@@ -116,6 +117,38 @@ class PuppetRenderer:
         Raises:
             ValueError: `out` or the pose's values have the wrong shape.
         """
+        self._check(pose, out)
+        self.puppet.move(pose)
+        self._draw(pose, out, None)
+
+    def draw_host(self, pose: Pose, host: Pixels, out: Pixels | None = None) -> None:
+        """Paint the host alone, whole and in the light of the scene, where `draw` shows it.
+
+        With `out` the host is drawn once, and laid into the scene: 1 ms more than `draw`.
+
+        Args:
+            pose: of the host.
+            host: where to, premultiplied, shape (height, width, 4).
+            out: as for `draw`; None where the whole picture is not needed.
+
+        Raises:
+            ValueError: an array or the pose's values have the wrong shape.
+        """
+        self._check(pose, host)
+        self.puppet.move(pose)
+        host.fill(0)
+        if self._scene.host:
+            self._draw_host(host, surface(host).getCanvas(), self.size[1])
+        if out is not None:
+            self._check(pose, out)
+            self._draw(pose, out, host)
+
+    @property
+    def light(self) -> tuple[float, float, float]:
+        """Red, green, blue, 0..1: what white looks like on the host."""
+        return self._scene.light
+
+    def _check(self, pose: Pose, out: Pixels) -> None:
         width, height = self.size
         if out.shape != (height, width, 4) or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ValueError(
@@ -124,28 +157,34 @@ class PuppetRenderer:
             )
         if pose.values.shape != (len(self.table),):
             raise ValueError(f"a pose needs {len(self.table)} values, not {pose.values.shape}")
+
+    def _draw(self, pose: Pose, out: Pixels, host: Pixels | None) -> None:
+        """Paint the scene and in it the host, who is drawn unless there is a picture of it."""
         target = out if self._scene.opaque else self._own
         canvas = surface(target, opaque=self._scene.opaque).getCanvas()
-        self.puppet.move(pose)
         lean = float(pose.values[self.table.index["ParamBodyAngleX"]])
         self._scene.behind(target, canvas, pose.pts, lean)
-        if self._scene.host:
-            self._draw_host(target, canvas)
+        if host is not None:
+            raster.lay(
+                target.view(np.uint32)[..., 0], host.view(np.uint32)[..., 0], self._scene.floor
+            )
+        elif self._scene.host:
+            self._draw_host(target, canvas, self._scene.floor)
         self._scene.before(canvas, pose.pts, lean)
         if not self._scene.opaque:
             cv2.cvtColor(self._own, cv2.COLOR_mRGBA2RGBA, out)
 
-    def _draw_host(self, target: Pixels, canvas: skia.Canvas) -> None:
+    def _draw_host(self, target: Pixels, canvas: skia.Canvas, floor: int) -> None:
         width = self.size[0]
         fades = self.puppet.fades()
         points = self.puppet.exact() if self._exact else self.puppet.points
         if self._warp is not None:
             self._warp.update(self.puppet.mesh)
         canvas.save()
-        canvas.clipRect(skia.Rect.MakeWH(width, self._scene.floor))
+        canvas.clipRect(skia.Rect.MakeWH(width, floor))
         for live, names in self._runs:
             if not live and self._warp is not None:
-                self._warp.draw(target, names, fades)
+                self._warp.draw(target, names, fades, floor)
                 continue
             canvas.save()
             canvas.scale(self._scale, self._scale)

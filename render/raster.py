@@ -345,7 +345,7 @@ def _line(line, row, count, real, whole, seen, texels, at, stride, fade):  # typ
         )  # fmt: skip
 
 
-def _kept(function: Any) -> Any:
+def kept(function: Any) -> Any:
     """Compile `function`, and keep the result on disk where there is a place for it."""
     try:
         return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
@@ -353,7 +353,7 @@ def _kept(function: Any) -> Any:
         return numba.njit(nogil=True, error_model="numpy")(function)
 
 
-@_kept
+@kept
 def paint(out, floor, mesh, order, fades, layout, sizes, kinds, seen, texels):  # type: ignore[no-untyped-def]
     """Paint layers over `out`.
 
@@ -397,6 +397,26 @@ def paint(out, floor, mesh, order, fades, layout, sizes, kinds, seen, texels):  
                 _line(out[row], row, count, real, whole, seen, texels, at, stride, fades[k])
 
 
+@kept
+def lay(out, over, floor):  # type: ignore[no-untyped-def]
+    """Lay a picture of the same size over `out`.
+
+    Args:
+        out: (height, width) uint32, pixels of four bytes, premultiplied.
+        over: the same, on top.
+        floor: rows from here on are left alone, 0..height.
+    """
+    for row in range(floor):
+        line, top = out[row], over[row]
+        for column in range(len(line)):
+            pixel = top[column]
+            if pixel >= _OPAQUE:
+                line[column] = pixel
+            elif pixel:
+                rest = _rest(np.uint64(pixel) >> _24)
+                line[column] = _blend(pixel, line[column], _256, rest)
+
+
 def ready() -> None:
     """Compile what is missing, by painting nothing."""
     real, whole = np.float64, np.int64
@@ -405,3 +425,4 @@ def ready() -> None:
         np.zeros(0, whole), np.zeros((1, 8), whole), np.zeros((1, 2), real),
         np.zeros(1, np.uint8), np.zeros((1, 2), np.int32), np.zeros(1, np.uint32),
     )  # fmt: skip
+    lay(np.zeros((1, 1), np.uint32), np.zeros((1, 1), np.uint32), 1)

@@ -87,7 +87,6 @@ class Warp:
         layers: its layers; live ones are left out.
         scale: pixels for a unit of the drawing.
         offset: the drawing's point at the picture's top left corner.
-        floor: rows of pixels from here down are not painted.
     """
 
     def __init__(
@@ -96,7 +95,6 @@ class Warp:
         layers: Sequence[Layer],
         scale: float,
         offset: tuple[float, float],
-        floor: int,
     ) -> None:
         sprites = [Sprite(drawing, layer, scale) for layer in layers if layer.columns]
         self.sprites = {sprite.layer.spec.name: sprite for sprite in sprites}
@@ -104,23 +102,22 @@ class Warp:
             if sprite.layer.spec.under:
                 sprite.hide([self.sprites[name] for name in sprite.layer.spec.under])
         self._arrange(sprites)
-        self._scale, self._offset, self._floor = scale, np.array(offset), floor
+        self._scale, self._offset = scale, np.array(offset)
         self._mesh = np.zeros((0, 2))
 
-    def smaller(self, share: float, floor: int) -> "Warp":
+    def smaller(self, share: float) -> "Warp":
         """Return it for pictures of that share of the width and height.
 
         Its textures are made of those that are there, which takes a tenth of drawing them.
 
         Args:
             share: above 0, below 1.
-            floor: as for the class, in rows of the smaller picture.
         """
         made = copy.copy(self)
         sprites = [sprite.smaller(share) for sprite in self.sprites.values()]
         made.sprites = {sprite.layer.spec.name: sprite for sprite in sprites}
         made._arrange(sprites)
-        made._scale, made._floor = self._scale * share, floor
+        made._scale = self._scale * share
         made._mesh = np.zeros((0, 2))
         return made
 
@@ -153,19 +150,22 @@ class Warp:
         if np.isfinite(posed).all():  # the compiled code asks no questions
             self._mesh = posed
 
-    def draw(self, out: Pixels, names: Sequence[str], fades: Mapping[str, float]) -> None:
+    def draw(
+        self, out: Pixels, names: Sequence[str], fades: Mapping[str, float], floor: int
+    ) -> None:
         """Paint layers that lie on each other.
 
         Args:
             out: where to, BGRA, premultiplied.
             names: the layers, back to front.
             fades: opacity of layers by name; others are opaque.
+            floor: rows of pixels from here down are not painted.
         """
         if not len(self._mesh):
             return
         order = np.array([self._numbers[name] for name in names], np.int64)
         shares = np.array([round(256 * fades.get(name, 1.0)) for name in names], np.int64)
         raster.paint(
-            out.view(np.uint32)[..., 0], self._floor, self._mesh, order, np.clip(shares, 0, 256),
+            out.view(np.uint32)[..., 0], floor, self._mesh, order, np.clip(shares, 0, 256),
             self._layout, self._sizes, self._kinds, self._seen, self._texels,
         )  # fmt: skip

@@ -83,9 +83,11 @@ class Body:
         self.frame_ticks: Ticks = TICKS_PER_S // fps
         self.draw_ms: deque[float] = deque(maxlen=300)
         self.frames = 0
+        self.hosts = 0
+        """Pictures of the host alone that were drawn."""
         levels = ladder(*air.size, resizable=self.painter.resizable)
         self._adapter = Adapter(levels, self.frame_ticks)
-        self._shown = False  # whether the air's last picture was drawn
+        self._shown = (False, False)  # whether whole picture and host were drawn last
         self._tell = tell
         self._mixed: Ticks = 0
         self._now: Ticks = 0
@@ -145,20 +147,27 @@ class Body:
             self._mixed = until
         self._perform(pts)
         index = pts // self.frame_ticks
-        watched = self.air.watched
-        if watched and self._shown and not self.painter.fresh():
+        wanted = (self.air.watched, self.air.wants_host and self.painter.light is not None)
+        if any(wanted) and self._shown == wanted and not self.painter.fresh():
             self.air.again(pts, index)
         else:
-            begun = time.perf_counter()
-            pose = self.performer.pose(pts)
-            pixels, i420 = self.air.blank()
-            if watched:
-                self.painter.draw(pose, pixels)
-                to_i420(pixels, i420)
-                self.draw_ms.append((time.perf_counter() - begun) * 1e3)
-            self.air.video(VideoFrame(pts, index, pixels, i420))
-            self._shown = watched
+            self._draw(pts, index, *wanted)
+            self._shown = wanted
         self.frames += 1
+
+    def _draw(self, pts: Ticks, index: int, watched: bool, alone: bool) -> None:
+        begun = time.perf_counter()
+        pose = self.performer.pose(pts)
+        pixels, i420 = self.air.blank()
+        host = self.air.blank_host() if alone else None
+        if watched or alone:
+            self.painter.draw(pose, pixels if watched else None, host)
+        if watched:
+            to_i420(pixels, i420)
+        if watched or alone:
+            self.draw_ms.append((time.perf_counter() - begun) * 1e3)
+            self.hosts += alone
+        self.air.video(VideoFrame(pts, index, pixels, i420, host=host))
 
     def adapt(self, worked: Ticks, missed: int) -> None:
         """Draw less carefully where the machine cannot keep up, and well again later.
@@ -403,7 +412,7 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
                 air.close()
                 return
             if isinstance(message, wire.Offer):
-                _answer(link, viewers, message)
+                _answer(link, body, viewers, message)
             elif message is not None:
                 body.receive(message, pacer.peek())
             elif pacer.due() <= clock.now():
@@ -421,13 +430,21 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
             link.send(_pulse(body, pacer, clock, cpu.read()))
 
 
-def _answer(link: wire.Link, viewers: Any, offer: wire.Offer) -> None:
+def _answer(link: wire.Link, body: Body, viewers: Any, offer: wire.Offer) -> None:
     """Let the WebRTC sink answer on its own thread, so that drawing goes on."""
+    light = body.painter.light
 
     def done(sdp: str, kind: str, error: str) -> None:
-        link.send(wire.Answer(viewer=offer.viewer, sdp=sdp, kind=kind, error=error))
+        link.send(
+            wire.Answer(
+                viewer=offer.viewer, sdp=sdp, kind=kind, error=error, light=light or (1.0, 1.0, 1.0)
+            )
+        )
 
-    viewers.answer_soon(offer.sdp, offer.kind, done)
+    if offer.view == "overlay" and light is None:
+        done("", "", "this character's renderer cannot show the host alone; open / instead")
+    else:
+        viewers.answer_soon(offer.sdp, offer.kind, done, offer.view)
 
 
 class _Cpu:

@@ -82,8 +82,12 @@ _DROPPABLE = ("telemetry", "clock")
 _FILES = {
     "/stage.css": ("stage.css", "text/css"),
     "/stage.js": ("stage.js", "text/javascript"),
+    "/watch.js": ("watch.js", "text/javascript"),
+    "/overlay.css": ("overlay.css", "text/css"),
+    "/overlay.js": ("overlay.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
+_PAGES = {"/": "index.html", "/overlay": "overlay.html"}
 _THEME_KEY = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _THEME_VALUE = re.compile(r"[#a-zA-Z0-9.,%/() -]{1,64}")
 
@@ -102,6 +106,7 @@ class _Sdp(msgspec.Struct, frozen=True, kw_only=True):
     sdp: str
     type: Literal["offer"]
     viewer: str = ""
+    view: Literal["stage", "overlay"] = "stage"
 
 
 _from_page = msgspec.json.Decoder(_FromPage)
@@ -334,8 +339,7 @@ class Web:
             ConfigError: no port is free, or the host is not an address of this machine.
         """
         app = application(self._names)
-        app.router.add_get("/", self._file)
-        for path in (*_FILES, "/theme.css"):
+        for path in (*_PAGES, *_FILES, "/theme.css"):
             app.router.add_get(path, self._file)
         self._screens.join(app)
         app.router.add_get("/health", self._health)
@@ -434,7 +438,10 @@ class Web:
             return _refuse(429, "too many pages connect at once; try again", wait_s)
         viewer = offer.viewer if any(p.viewer == offer.viewer for p in self._pages) else ""
         message = wire.Offer(
-            viewer=viewer or secrets.token_urlsafe(12), sdp=offer.sdp, kind=offer.type
+            viewer=viewer or secrets.token_urlsafe(12),
+            sdp=offer.sdp,
+            kind=offer.type,
+            view=offer.view,
         )
         try:
             answer = await self._offer(message)
@@ -444,7 +451,9 @@ class Web:
             return _refuse(503, str(error), 0.5)
         if answer.error:
             return _refuse(502, answer.error)
-        return web.json_response({"sdp": answer.sdp, "type": answer.kind})
+        return web.json_response(
+            {"sdp": answer.sdp, "type": answer.kind, "light": list(answer.light)}
+        )
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         if len(self._pages) >= PAGES:
@@ -534,7 +543,7 @@ def application(names: frozenset[str]) -> web.Application:
         if origin is not None and not _same(origin, request.headers["Host"]):
             return _refuse(403, "another web site may not use this stage")
         if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site") and (
-            request.path != "/"
+            request.path not in _PAGES
         ):
             return _refuse(403, "another web site may not use this stage")
         try:
@@ -552,11 +561,13 @@ def application(names: frozenset[str]) -> web.Application:
 async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     host = request.headers.get("Host", "")
     sockets = f" ws://{host} wss://{host}" if _split(f"//{host}") else ""
+    # OBS puts the style sheet of its settings ("Custom CSS") into the page.
+    sheets = "'self' 'unsafe-inline'" if request.path == "/overlay" else "'self'"
     media = "'self' blob:" if request.path == "/screen" else "'self'"
     response.headers.update(
         {
             "Content-Security-Policy": "default-src 'none'; script-src 'self'; "
-            f"style-src 'self'; img-src 'self'; media-src {media}; connect-src 'self'{sockets}; "
+            f"style-src {sheets}; img-src 'self'; media-src {media}; connect-src 'self'{sockets}; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
             "require-trusted-types-for 'script'",
             "X-Content-Type-Options": "nosniff",
@@ -581,8 +592,9 @@ def _load(title: str, theme: Mapping[str, str]) -> dict[str, tuple[bytes, str, s
     """Return path -> content, type and tag of everything that the page consists of."""
     folder = resources.files("stage") / "page"
     found = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
-    index = (folder / "index.html").read_text("utf-8").replace("{{title}}", html.escape(title))
-    found["/"] = (index.encode(), "text/html")
+    for path, name in _PAGES.items():
+        page = (folder / name).read_text("utf-8").replace("{{title}}", html.escape(title))
+        found[path] = (page.encode(), "text/html")
     found["/theme.css"] = (theme_css(theme).encode(), "text/css")
     return {
         path: (body, kind, f'"{hashlib.sha256(body).hexdigest()[:24]}"')

@@ -6,7 +6,7 @@ bytes inside `Say` (a 200 ms piece is 38 kB); pictures never cross.
 
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -108,6 +108,8 @@ class Offer(_Message, frozen=True):
     viewer: str
     sdp: str
     kind: str
+    view: Literal["stage", "overlay"] = "stage"
+    """The whole picture, or the host alone with its matte (`render.matte`)."""
 
 
 class SinkAdd(_Message, frozen=True):
@@ -134,6 +136,8 @@ class Answer(_Message, frozen=True):
     sdp: str
     kind: str
     error: str = ""
+    light: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Red, green, blue, 0..1: what white looks like on the host."""
 
 
 class Started(_Message, frozen=True):

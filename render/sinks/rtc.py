@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -27,7 +27,8 @@ from aiortc.mediastreams import MediaStreamError
 
 from dialogue.plugins import EngineError
 from dialogue.ticks import TICKS_PER_S, Ticks
-from render.frames import VideoFrame
+from render.encode import BT709, LIMITED, MATRIX_BT601
+from render.frames import Pixels
 from voice.speech import Samples
 
 _TICK = Fraction(1, TICKS_PER_S)
@@ -51,7 +52,7 @@ class PictureEncoder:
 
     def __init__(
         self, codec: str, *, width: int, height: int, fps: int, bitrate: int,
-        key_every_s: float = KEY_EVERY_S,
+        key_every_s: float = KEY_EVERY_S, matte: bool = False,
     ) -> None:  # fmt: skip
         """Make an encoder.
 
@@ -62,6 +63,8 @@ class PictureEncoder:
             fps: frames a second.
             bitrate: most that is sent, in bits a second; a still picture needs far less.
             key_every_s: a complete picture comes at least this often.
+            matte: a matte is packed in the picture: it is encoded quickly and alike everywhere,
+                at the price of more bits.
         """
         context: Any = av.CodecContext.create("libx264" if codec == "H264" else "libvpx", "w")
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
@@ -70,10 +73,15 @@ class PictureEncoder:
         context.thread_count = 1  # the other core belongs to model and voice
         if codec == "H264":
             context.profile = "Baseline"  # what every browser decodes, and what is negotiated
+            # Said aloud, because browsers take what is not said for BT.709.
+            context.colorspace, context.color_range = MATRIX_BT601, LIMITED
+            context.color_primaries = context.color_trc = BT709
             context.options = {
                 "preset": "superfast", "tune": "zerolatency", "forced-idr": "1", "crf": "23",
                 "maxrate": str(bitrate), "bufsize": str(bitrate // 2),
             }  # fmt: skip
+            if matte:
+                context.options = {**context.options, "preset": "ultrafast"}
         else:
             context.bit_rate = bitrate
             context.qmin, context.qmax = 4, 48
@@ -84,13 +92,20 @@ class PictureEncoder:
         self._context = context
         self._key_at: Ticks | None = None
 
-    def encode(self, frame: VideoFrame, *, key: bool) -> list[Any]:
-        """Return the packets of `frame`; `key` asks for a complete picture."""
-        picture: Any = av.VideoFrame.from_ndarray(frame.i420, format="yuv420p")
-        picture.pts, picture.time_base = frame.pts, _TICK
-        if key and (self._key_at is None or frame.pts - self._key_at >= KEY_GAP):
+    def encode(self, pts: Ticks, i420: Pixels, *, key: bool) -> list[Any]:
+        """Return the packets of a picture.
+
+        Args:
+            pts: when it is to be seen.
+            i420: planar YUV 4:2:0, BT.601 limited range, shape (height * 3 // 2, width).
+            key: a complete picture is wanted.
+        """
+        picture: Any = av.VideoFrame.from_ndarray(i420, format="yuv420p")
+        picture.pts, picture.time_base = pts, _TICK
+        picture.colorspace, picture.color_range = MATRIX_BT601, LIMITED
+        if key and (self._key_at is None or pts - self._key_at >= KEY_GAP):
             picture.pict_type = av.video.frame.PictureType.I
-            self._key_at = frame.pts
+            self._key_at = pts
         return list(self._context.encode(picture))
 
 
@@ -204,11 +219,19 @@ def without_names(sdp: str) -> str:
     )
 
 
+View = Literal["stage", "overlay"]
+"""What a viewer sees: the whole picture, or the host alone with its matte."""
+
+Channel = tuple[View, str]
+"""What those see who share an encoder: the view and its codec."""
+
+
 class Viewer:
     """One browser that watches."""
 
-    def __init__(self, ice_servers: Iterable[str | RTCIceServer]) -> None:
+    def __init__(self, ice_servers: Iterable[str | RTCIceServer], view: View = "stage") -> None:
         """Prepare a connection; on the loop."""
+        self.view = view
         servers = [
             RTCIceServer(urls=server) if isinstance(server, str) else server
             for server in ice_servers
@@ -217,6 +240,11 @@ class Viewer:
         self.picture, self.sound = Feed("video"), Feed("audio")
         self.codec = ""
         """Of the pictures: "H264" or "VP8"."""
+
+    @property
+    def channel(self) -> Channel:
+        """What it sees, and how encoded."""
+        return self.view, self.codec
 
     def _join(self, prefer: str) -> None:
         """Put both tracks on the connection."""
@@ -302,8 +330,8 @@ class House:
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: deque[Any] = deque()
 
-    async def admit(self, sdp: str, kind: str) -> tuple[str, str]:
-        """Return the answer to a viewer's offer.
+    async def admit(self, sdp: str, kind: str, view: View) -> tuple[str, str]:
+        """Return the answer to the offer of a viewer who wants to see `view`.
 
         Raises:
             EngineError: the house is full, or the offer is bad.
@@ -312,7 +340,7 @@ class House:
             raise EngineError(
                 f"webrtc: {self._most} viewers are watching already; raise `max_viewers`"
             )
-        viewer = Viewer(self.ice_servers)
+        viewer = Viewer(self.ice_servers, view)
         self.viewers = (*self.viewers, viewer)
 
         def changed() -> None:
@@ -336,24 +364,28 @@ class House:
         """Let one viewer go."""
         await self._dismiss(viewer)
 
-    def wanted(self) -> set[str]:
-        """Return the codecs that somebody is watching in; any thread."""
-        return {v.codec for v in self.viewers if v.picture.wanted}
+    def expects(self, view: View) -> bool:
+        """Return whether anybody watches `view`, or is about to; any thread."""
+        return any(v.view == view for v in self.viewers)
+
+    def wanted(self) -> set[Channel]:
+        """Return what somebody is watching; any thread."""
+        return {v.channel for v in self.viewers if v.picture.wanted}
 
     def wants_sound(self) -> bool:
         """Return whether anybody listens; any thread."""
         return any(v.sound.wanted for v in self.viewers)
 
-    def wants_key(self, codec: str) -> bool:
+    def wants_key(self, channel: Channel) -> bool:
         """Return whether a viewer needs a complete picture; any thread."""
-        feeds = [v.picture for v in self.viewers if v.codec == codec]
+        feeds = [v.picture for v in self.viewers if v.channel == channel]
         return any(feed.wanted and feed.wants_key for feed in feeds)
 
-    def show(self, codec: str, packets: Iterable[Any]) -> None:
-        """Hand encoded pictures to those who watch in `codec`."""
+    def show(self, channel: Channel, packets: Iterable[Any]) -> None:
+        """Hand encoded pictures to those who watch `channel`."""
         for packet in packets:
             for viewer in self.viewers:
-                if viewer.codec == codec:
+                if viewer.channel == channel:
                     viewer.picture.put(packet)
 
     def sound(self, packets: Iterable[tuple[Any, int]]) -> None:

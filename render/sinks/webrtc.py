@@ -1,9 +1,10 @@
 """The stage page's picture and sound: WebRTC to any number of browsers, encoded once.
 
 Runs on: encoding on the sink's thread, connections on an asyncio loop thread of its own ("webrtc").
-Nothing is encoded while nobody watches. Pictures go out as soon as they are encoded; sound, which
-is mixed ahead of the picture, is held until the picture of its own tick goes out, because browsers
-tie the two together by the time at which they were sent.
+Nothing is encoded while nobody watches. A viewer sees the whole picture or, on the overlay, the
+host alone with its matte (`render.matte`). Pictures go out as soon as they are encoded; sound,
+which is mixed ahead of the picture, is held until the picture of its own tick goes out, because
+browsers tie the two together by the time at which they were sent.
 """
 
 import asyncio
@@ -16,16 +17,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dialogue.plugins import EngineError, EngineUnavailable
 from dialogue.ticks import Ticks
-from render.frames import VideoFrame
+from render.frames import Pixels, VideoFrame
+from render.matte import Packer, matte_size
 from render.pacing import Lateness
 from voice.speech import Samples
 
 if TYPE_CHECKING:
-    from render.sinks.rtc import PictureEncoder, SoundEncoder
+    from render.sinks.rtc import Channel, PictureEncoder, SoundEncoder, View
 
 ANSWER_S = 15.0
 """An offer is answered within this time, or refused."""
 CLOSE_S = 5.0
+MATTE_BITS = 3
+"""The overlay's picture may take so many times the bits of the whole one: it is encoded in a quick
+way that takes more, and mostly goes no farther than to a program on this machine."""
 
 
 class WebRTCSink:
@@ -70,7 +75,8 @@ class WebRTCSink:
         self._key_every_s = float(rtc.KEY_EVERY_S)
         self._house = rtc.House(ice_servers, most=max_viewers, prefer=codec.upper())
         self._size = (0, 0, 0)
-        self._pictures: dict[str, PictureEncoder] = {}
+        self._pictures: dict[Channel, PictureEncoder] = {}
+        self._packer: Packer | None = None
         self._sounds: SoundEncoder | None = None
         self._late = Lateness()
         self._lock = threading.Lock()
@@ -84,21 +90,27 @@ class WebRTCSink:
 
     @property
     def watched(self) -> bool:
-        """Only while there are viewers."""
-        return bool(self._house.viewers)
+        """Only while there are viewers of the whole picture."""
+        return self._house.expects("stage")
+
+    @property
+    def wants_host(self) -> bool:
+        """Only while there are viewers of the overlay."""
+        return self._house.expects("overlay")
 
     def open(self, *, width: int, height: int, fps: int) -> None:
         """Get ready for pictures."""
         self._size = (width, height, fps)
+        self._packer = None
         self._start()
 
-    def answer(self, sdp: str, kind: str) -> tuple[str, str]:
+    def answer(self, sdp: str, kind: str, view: "View" = "stage") -> tuple[str, str]:
         """Return the answer (sdp, type) to a viewer's offer; blocks, any thread.
 
         Raises:
             EngineError: the offer is bad, the house is full, or it took too long.
         """
-        future: Future[tuple[str, str]] = self._submit(self._house.admit(sdp, kind))
+        future: Future[tuple[str, str]] = self._submit(self._house.admit(sdp, kind, view))
         try:
             return future.result(ANSWER_S)
         except TimeoutError:
@@ -107,13 +119,19 @@ class WebRTCSink:
                 f"webrtc: no answer within {ANSWER_S:.0f} s; are the ice_servers reachable?"
             ) from None
 
-    def answer_soon(self, sdp: str, kind: str, done: Callable[[str, str, str], None]) -> None:
+    def answer_soon(
+        self,
+        sdp: str,
+        kind: str,
+        done: Callable[[str, str, str], None],
+        view: "View" = "stage",
+    ) -> None:
         """Answer an offer without waiting; `done(sdp, type, error)` is called on another thread."""
 
         async def reply() -> None:
             try:
                 async with asyncio.timeout(ANSWER_S):
-                    answer = await self._house.admit(sdp, kind)
+                    answer = await self._house.admit(sdp, kind, view)
             except TimeoutError:
                 done("", "", f"webrtc: no answer within {ANSWER_S:.0f} s; check ice_servers")
             except Exception as error:
@@ -126,27 +144,27 @@ class WebRTCSink:
     def video(self, frame: VideoFrame) -> None:
         """Encode a picture for those who watch."""
         wanted = self._house.wanted()
-        for codec in [codec for codec in self._pictures if codec not in wanted]:
-            del self._pictures[codec]
+        for channel in [channel for channel in self._pictures if channel not in wanted]:
+            del self._pictures[channel]
         if self._loop is None:
             return
-        for codec in wanted:
-            encoder = self._pictures.get(codec)
+        packed: Pixels | None = None
+        for channel in sorted(wanted, reverse=True):  # the stage first: packing takes time
+            view, codec = channel
+            encoder = self._pictures.get(channel)
             if encoder is None:
-                width, height, fps = self._size
-                encoder = self._pictures[codec] = self._rtc.PictureEncoder(
-                    codec,
-                    width=width,
-                    height=height,
-                    fps=fps,
-                    bitrate=self._bitrate,
-                    key_every_s=self._key_every_s,
-                )
-            key = self._house.wants_key(codec)
+                encoder = self._pictures[channel] = self._encoder(view, codec)
+            key = self._house.wants_key(channel)
             if frame.repeated and not key:
                 continue  # browsers go on showing what they have
-            packets = encoder.encode(frame, key=key)
-            self._loop.call_soon_threadsafe(self._house.show, codec, packets)
+            if view == "overlay":
+                if frame.host is None:
+                    continue  # it was drawn before this viewer came
+                if packed is None:
+                    packed = self._pack(frame.host)
+            picture = packed if view == "overlay" and packed is not None else frame.i420
+            packets = encoder.encode(frame.pts, picture, key=key)
+            self._loop.call_soon_threadsafe(self._house.show, channel, packets)
         self._late.note(frame.pts, time.monotonic_ns())
 
     def audio(self, pts: Ticks, samples: Samples) -> None:
@@ -175,6 +193,22 @@ class WebRTCSink:
         thread.join(CLOSE_S)
         self._pictures.clear()
         self._sounds = None
+
+    def _encoder(self, view: "View", codec: str) -> "PictureEncoder":
+        width, height, fps = self._size
+        matte = view == "overlay"
+        if matte:
+            width, height = matte_size(width, height)
+        return self._rtc.PictureEncoder(
+            codec, width=width, height=height, fps=fps, matte=matte,
+            bitrate=self._bitrate * (MATTE_BITS if matte else 1),
+            key_every_s=self._key_every_s,
+        )  # fmt: skip
+
+    def _pack(self, host: Pixels) -> Pixels:
+        if self._packer is None:
+            self._packer = Packer(*self._size[:2])
+        return self._packer.pack(host)
 
     def _start(self) -> asyncio.AbstractEventLoop:
         with self._lock:

@@ -7,6 +7,8 @@
 // Text of others enters the document as text only (`textContent`); the server's policy forbids
 // anything else.
 
+import { Backoff, Playout, StageClock, offer, preferCodecs } from "./watch.js";
+
 const $ = (id) => document.getElementById(id);
 const root = document.documentElement;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -77,71 +79,6 @@ const make = (tag, kind, text) => {
 const languageOf = (text) =>
   /[\u3041-\u30ff]/.test(text) ? "ja" : /[\u4e00-\u9fff]/.test(text) ? "zh" : "";
 const markLanguage = (element, text) => { const l = languageOf(text); if (l) element.lang = l; };
-
-/** Waits that grow: 0.4 s, 0.8 s ... `most`, each with a little chance so that pages do not storm. */
-class Backoff {
-  constructor(most) { this.most = most; this.tries = 0; }
-  next() { return Math.min(this.most, 400 * 2 ** this.tries++) * (0.8 + 0.4 * Math.random()); }
-  reset() { this.tries = 0; }
-}
-
-// Time ------------------------------------------------------------------------------------------
-
-/** The body's clock as seen from here. */
-class StageClock {
-  constructor() { this.reset(); }
-  reset() { this.samples = []; this.offset = null; }
-  /** A pulse can arrive late but never early: the largest offset of the last seconds is right. */
-  pulse(stageMs, ageMs) {
-    const now = performance.now();
-    const offset = stageMs + ageMs - now;
-    if (this.offset !== null && Math.abs(offset - this.offset) > 500) this.samples = [];
-    this.samples.push([now, offset]);
-    while (this.samples[0][0] < now - 6000) this.samples.shift();
-    this.offset = Math.max(...this.samples.map((s) => s[1]));
-  }
-  now() { return this.offset === null ? null : performance.now() + this.offset; }
-}
-
-/** How much later than sent things are seen and heard, from the connection's counters. */
-class Playout {
-  constructor() { this.reset(); }
-  reset() { this.before = {}; this.delays = {}; this.delayMs = 0; this.inbound = {}; this.trip = 0; }
-
-  async read(peer) {
-    const report = await peer.getStats();
-    const seen = { audio: null, video: null, playout: null };
-    for (const s of report.values()) {
-      if (s.type === "inbound-rtp" && (s.kind === "audio" || s.kind === "video")) seen[s.kind] = s;
-      if (s.type === "media-playout") seen.playout = s;
-      if (s.type === "candidate-pair" && s.nominated && s.currentRoundTripTime !== undefined) {
-        this.trip = s.currentRoundTripTime * 1e3;
-      }
-    }
-    this.inbound = seen;
-    for (const kind of ["audio", "video"]) {
-      if (seen[kind]) this.#mean(kind, seen[kind].jitterBufferDelay, seen[kind].jitterBufferEmittedCount);
-    }
-    if (seen.playout) this.#mean("playout", seen.playout.totalPlayoutDelay, seen.playout.totalSamplesCount);
-    // The browser keeps sound and picture together, so the sound's way tells for both; a page
-    // whose sound is not played (no device) has only the picture's.
-    const buffered = this.delays.audio !== undefined
-      ? this.delays.audio + (this.delays.playout ?? 0)
-      : this.delays.video;
-    if (buffered !== undefined) {
-      const target = Math.min(2000, buffered + this.trip / 2);
-      this.delayMs = this.delayMs === 0 ? target : this.delayMs + 0.5 * (target - this.delayMs);
-    }
-  }
-
-  /** Mean delay in milliseconds over what was emitted since the last reading. */
-  #mean(kind, total, count) {
-    if (total === undefined || count === undefined) return;
-    const [oldTotal, oldCount] = this.before[kind] ?? [0, 0];
-    if (count > oldCount) this.delays[kind] = ((total - oldTotal) / (count - oldCount)) * 1e3;
-    this.before[kind] = [total, count];
-  }
-}
 
 const clock = new StageClock();
 const playout = new Playout();
@@ -214,7 +151,7 @@ class Media {
     playout.reset();
     const sound = peer.addTransceiver("audio", { direction: "recvonly" });
     const picture = peer.addTransceiver("video", { direction: "recvonly" });
-    this.#prefer(picture);
+    preferCodecs(picture, this.avoid);
     const stream = new MediaStream();
     peer.ontrack = ({ track, streams }) => {
       if (attempt !== this.attempt) return;
@@ -230,18 +167,8 @@ class Media {
       if (peer.connectionState === "failed" || peer.connectionState === "closed") this.#again();
     };
     try {
-      await peer.setLocalDescription(await peer.createOffer());
-      await gathered(peer, 1500);
+      const answer = await offer(peer, { viewer: page.viewer });
       if (attempt !== this.attempt) return;
-      const { sdp, type } = peer.localDescription;
-      const reply = await fetch("offer", {
-        method: "POST", headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ sdp, type, viewer: page.viewer }),
-        signal: AbortSignal.timeout?.(12000),
-      });
-      const answer = await reply.json();
-      if (attempt !== this.attempt) return;
-      if (!reply.ok) throw new Error(answer.error);
       await peer.setRemoteDescription(answer);
       void sound;
     } catch (error) {
@@ -252,22 +179,6 @@ class Media {
   }
 
   stop() { clearTimeout(this.timer); this.attempt++; this.#close(); this.state = "closed"; }
-
-  /** H.264 first, then VP8: what a browser decodes most cheaply; one that showed nothing goes last. */
-  #prefer(transceiver) {
-    const codecs = RTCRtpReceiver.getCapabilities?.("video")?.codecs;
-    if (!codecs || !transceiver.setCodecPreferences) return;
-    const rank = ({ mimeType, sdpFmtpLine = "" }) => {
-      const kind = mimeType.toLowerCase();
-      if (kind === this.avoid) return 3;
-      if (kind === "video/h264") return /packetization-mode=1/.test(sdpFmtpLine) ? 0 : 0.5;
-      return kind === "video/vp8" ? 1 : 2;
-    };
-    const offered = codecs.filter((c) => /^video\/(h264|vp8|rtx|red|ulpfec)$/i.test(c.mimeType));
-    if (offered.some((c) => rank(c) < 2)) {
-      try { transceiver.setCodecPreferences(offered.sort((a, b) => rank(a) - rank(b))); } catch { /* its own order */ }
-    }
-  }
 
   #close() {
     const peer = this.peer;
@@ -318,17 +229,6 @@ function hold() {
     root.dataset.picture = "held";
   }
   showState();
-}
-
-/** Resolve when all candidates are in the description, or after `most` milliseconds. */
-function gathered(peer, most) {
-  if (peer.iceGatheringState === "complete") return Promise.resolve();
-  return new Promise((resolve) => {
-    const end = () => { clearTimeout(timer); peer.removeEventListener("icegatheringstatechange", look); resolve(); };
-    const look = () => { if (peer.iceGatheringState === "complete") end(); };
-    const timer = setTimeout(end, most);
-    peer.addEventListener("icegatheringstatechange", look);
-  });
 }
 
 /** Sound: browsers may want a gesture first; then the picture plays without it and we ask. */

@@ -100,6 +100,40 @@ def add(air: Air, name: str) -> Recorder:
     return sink
 
 
+def test_the_host_alone_is_wanted_while_a_sink_wants_it_and_its_memory_is_used_again(
+    live: Air,
+) -> None:
+    sink = add(live, "one")
+    assert not live.wants_host
+
+    class Mirror(Recorder):
+        wants_host = False
+
+        def video(self, frame: VideoFrame) -> None:
+            hosts.append(frame.host is not None and not frame.host.flags.writeable)
+            super().video(frame)
+
+    hosts: list[bool] = []
+    mirror = Mirror()
+    live.add("two", lambda: mirror)
+    assert mirror.opened.wait(WAIT_S)
+    assert not live.wants_host
+    mirror.wants_host = True
+    assert live.wants_host
+    lent = set()
+    for k in range(30):
+        host = live.blank_host() if k % 2 else None
+        lent.add(id(host))
+        pixels, i420 = live.blank()
+        live.video(VideoFrame(k * STEP, k, pixels, i420, host=host))
+        for each in (sink, mirror):
+            each.wait(lambda k=k, each=each: len(each.frames) == k + 1)  # type: ignore[misc]
+    assert hosts == [bool(k % 2) for k in range(30)]
+    assert len(lent) <= 4
+    live.remove("two")
+    assert not live.wants_host
+
+
 def test_pictures_and_sound_arrive_in_order(live: Air) -> None:
     sink = add(live, "one")
     for k in range(60):

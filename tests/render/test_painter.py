@@ -49,6 +49,21 @@ def settle(painter: Painter) -> None:
     painter.fresh()
 
 
+class Apart(Sizes):
+    """Can also draw the host alone, whose opacity is 100."""
+
+    light = (1.0, 0.5, 0.25)
+
+    def draw_host(self, pose: Pose, host: Pixels, out: Pixels | None = None) -> None:
+        host[:] = 100
+        if out is not None:
+            self.draw(pose, out)
+
+    def smaller(self, share: float) -> Plain:
+        super().smaller(share)
+        return Apart()
+
+
 def picture() -> Pixels:
     return np.zeros((90, 160, 4), np.uint8)
 
@@ -128,3 +143,29 @@ def test_a_rung_that_only_halves_the_rate_keeps_the_smaller_renderer() -> None:
     painter.draw(POSE, out)
     assert len(renderer.made) == 1
     assert (out == 100).all()
+
+
+def test_the_host_alone_is_drawn_with_the_picture_or_without_it() -> None:
+    renderer, out, host = Apart(), picture(), picture()
+    painter = Painter(renderer)  # type: ignore[arg-type]
+    assert painter.light == (1.0, 0.5, 0.25)
+    painter.draw(POSE, out, host)
+    assert (out.mean(), host.mean()) == (200, 100)
+    out[:] = host[:] = 0
+    painter.draw(POSE, None, host)
+    assert (out.mean(), host.mean()) == (0, 100)
+    assert Painter(Plain()).light is None  # type: ignore[arg-type]
+
+
+def test_on_an_overloaded_machine_the_host_alone_is_drawn_smaller_too() -> None:
+    renderer, out, host = Apart(), picture(), picture()
+    painter = Painter(renderer)  # type: ignore[arg-type]
+    renderer.let.set()
+    painter.want(Level(0.5))
+    settle(painter)
+    painter.draw(POSE, out, host)
+    assert (out.mean(), host.mean()) == (200, 100)
+    out[:] = host[:] = 0
+    painter.draw(POSE, None, host)
+    assert (out.mean(), host.mean()) == (0, 100)
+    assert renderer.sizes == []

@@ -7,7 +7,7 @@ import pytest
 from avatar.pose import VISEMES, Pose
 from avatar.rig import CharacterError
 from dialogue.ticks import TICKS_PER_S
-from render.contracts import Renderer
+from render.contracts import HostRenderer, Renderer
 from render.frames import Pixels
 from render.puppet import PuppetRenderer
 from tests.render.regenerate_golden import CASES, FOLDER, GOLDEN, HOSTS, frames
@@ -63,6 +63,36 @@ def test_transparent_pictures_are_not_premultiplied() -> None:
     edge = (out[..., 3] > 40) & (out[..., 3] < 128)
     # Premultiplied, no colour could be brighter than its opacity.
     assert (out[edge][:, :3].max(-1) > out[edge][:, 3]).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("host", "scene"),
+    [("kohaku", "night_room"), ("sumire", "garden@evening"), ("pon", "tea_house")],
+)
+def test_the_host_drawn_apart_and_laid_into_the_scene_looks_the_same(host: str, scene: str) -> None:
+    renderer = PuppetRenderer(HOSTS / host, width=WIDTH, height=HEIGHT, scene=scene)
+    assert isinstance(renderer, HostRenderer)
+    values = {"ParamAngleX": 12.0, "ParamBodyAngleX": 5.0, "Viseme_aa": 1.0}
+    alone, laid = np.full((2, HEIGHT, WIDTH, 4), 77, np.uint8)
+    renderer.draw_host(renderer.pose(values), alone, laid)
+    assert np.abs(laid.astype(int) - drawn(renderer, values)).max() <= 2
+    assert alone[0, 0].tolist() == [0, 0, 0, 0]
+    assert (alone[..., :3].max(-1) <= alone[..., 3]).all()
+    assert alone[HEIGHT // 2, WIDTH // 2, 3] == 255
+
+
+def test_the_host_alone_goes_on_below_the_desk(renderer: PuppetRenderer) -> None:
+    alone = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    renderer.draw_host(renderer.pose({}), alone)
+    assert renderer._scene.floor < HEIGHT
+    assert (alone[-1, :, 3] == 255).any()
+
+
+def test_a_card_has_no_host(renderer: PuppetRenderer) -> None:
+    card = PuppetRenderer(FOLDER, width=WIDTH, height=HEIGHT, scene="brb")
+    alone = np.full((HEIGHT, WIDTH, 4), 77, np.uint8)
+    card.draw_host(card.pose({}), alone)
+    assert not alone.any()
 
 
 def test_chroma_is_plain_green_around_the_host() -> None:

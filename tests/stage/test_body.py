@@ -38,6 +38,19 @@ class Notes:
         self.poses.append(pose)
 
 
+class Apart(Notes):
+    """A renderer that can also draw the host alone."""
+
+    light = (1.0, 1.0, 1.0)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alone: list[bool] = []  # for each host: whether the whole picture was drawn too
+
+    def draw_host(self, pose: Pose, host: Pixels, out: Pixels | None = None) -> None:
+        self.alone.append(out is not None)
+
+
 class Tape(Air):
     """An air that keeps what it was given."""
 
@@ -48,13 +61,20 @@ class Tape(Air):
         self.frames: list[Ticks] = []
         self.captions: list[Caption] = []
         self.seen = True
+        self.mirrored = False
+        self.hosts = 0
 
     @property
     def watched(self) -> bool:
         return self.seen
 
+    @property
+    def wants_host(self) -> bool:
+        return self.mirrored
+
     def video(self, frame: VideoFrame) -> None:
         self.frames.append(frame.pts)
+        self.hosts += frame.host is not None
 
     def audio(
         self,
@@ -74,8 +94,8 @@ class Tape(Air):
 class Scene:
     """A body, its clock and everything it told."""
 
-    def __init__(self) -> None:
-        self.notes, self.tape = Notes(), Tape()
+    def __init__(self, notes: Notes | None = None) -> None:
+        self.notes, self.tape = notes or Notes(), Tape()
         self.told: list[wire.Message] = []
         self.body = Body(
             self.notes,  # type: ignore[arg-type]
@@ -456,3 +476,27 @@ def test_a_picture_that_nobody_saw_is_not_shown_again() -> None:
     run(1)
     assert not film.pictures[21 * FPS][3]
     assert film.pictures[21 * FPS][2] == 100
+
+
+def test_without_an_overlay_no_host_alone_is_drawn_and_with_one_the_host_is_drawn_once() -> None:
+    notes = Apart()
+    scene = Scene(notes)
+    scene.run(1)
+    assert (len(notes.poses), notes.alone, scene.body.hosts, scene.tape.hosts) == (FPS, [], 0, 0)
+    scene.tape.mirrored = True
+    scene.run(1)
+    assert (len(notes.poses), notes.alone) == (FPS, [True] * FPS)
+    assert (scene.body.hosts, scene.tape.hosts) == (FPS, FPS)
+    scene.tape.seen = False  # the overlay alone: no scene is drawn
+    scene.run(1)
+    assert (len(notes.poses), notes.alone[FPS:]) == (FPS, [False] * FPS)
+    scene.tape.mirrored = False
+    scene.run(1)
+    assert (len(notes.poses), scene.body.hosts, scene.tape.hosts) == (FPS, 2 * FPS, 2 * FPS)
+
+
+def test_a_renderer_that_cannot_draw_the_host_alone_goes_on_drawing_whole_pictures() -> None:
+    scene = Scene()
+    scene.tape.mirrored = True
+    scene.run(1)
+    assert (len(scene.notes.poses), scene.body.hosts, scene.tape.hosts) == (FPS, 0, 0)

@@ -329,8 +329,25 @@ def test_an_offer_is_passed_on_under_the_pages_name_and_answered() -> None:
         _, hello = await client.join()
         body = {"sdp": "v=0", "type": "offer", "viewer": hello["viewer"]}
         async with client.http.post(f"{client.address}offer", json=body) as reply:
-            assert await reply.json() == {"sdp": "re: v=0", "type": "answer"}
+            assert await reply.json() == {
+                "sdp": "re: v=0", "type": "answer", "light": [1.0, 1.0, 1.0],
+            }  # fmt: skip
         assert house.offers == [wire.Offer(viewer=hello["viewer"], sdp="v=0", kind="offer")]
+
+    serve(test)
+
+
+def test_an_offer_may_be_for_the_overlay_and_for_nothing_else() -> None:
+    async def test(page: Web, house: House, client: Client) -> None:
+        body = {"sdp": "v=0", "type": "offer", "view": "overlay"}
+        async with client.http.post(f"{client.address}offer", json=body) as reply:
+            assert reply.status == 200
+        assert house.offers[0].view == "overlay"
+        async with client.http.post(
+            f"{client.address}offer", json={**body, "view": "backstage"}
+        ) as reply:
+            assert reply.status == 400
+        assert len(house.offers) == 1
 
     serve(test)
 
@@ -455,6 +472,34 @@ def test_the_page_may_load_nothing_from_elsewhere_and_names_no_other_place() -> 
         assert "http://" not in foreign
         assert "https://" not in foreign
         assert "innerHTML" not in foreign
+
+    serve(test)
+
+
+def test_the_overlay_is_as_closed_as_the_page_but_takes_the_style_sheet_of_obs() -> None:
+    async def test(page: Web, house: House, client: Client) -> None:
+        async with client.http.get(client.address) as reply:
+            policy = reply.headers["Content-Security-Policy"]
+        async with client.http.get(f"{client.address}overlay?fit=cover") as reply:
+            assert reply.status == 200
+            text = await reply.text()
+            own = reply.headers["Content-Security-Policy"]
+        assert own == policy.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+        assert "<script>alert" not in text
+        for path in ("overlay.css", "overlay.js", "watch.js"):
+            async with client.http.get(client.address + path) as reply:
+                assert reply.status == 200
+                assert reply.headers["Content-Security-Policy"] == policy
+                text += await reply.text()
+        assert "http://" not in text
+        assert "https://" not in text
+        assert "innerHTML" not in text
+        foreign = {"Host": "rebound.example"}
+        async with client.http.get(f"{client.address}overlay", headers=foreign) as reply:
+            assert reply.status == 421
+        script = {"Sec-Fetch-Site": "cross-site"}
+        async with client.http.get(f"{client.address}overlay.js", headers=script) as reply:
+            assert reply.status == 403
 
     serve(test)
 

@@ -18,6 +18,7 @@ from dialogue.plugins import EngineError, EngineUnavailable
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S
 from render.clock import MonotonicClock
 from render.frames import VideoFrame
+from render.matte import GAP
 from render.pacing import Pacer
 from render.sinks.rtc import BLOCK, Feed, PictureEncoder, SoundEncoder, without_names
 from render.sinks.webrtc import WebRTCSink
@@ -58,13 +59,16 @@ class Show:
             beep = np.where(at % EVERY < FLASH, 0.5 * np.sin(at * 0.2), 0.0)
             self._sink.audio(mixed, beep.astype(np.float32))
             mixed = until
-            self._sink.video(picture(pts, white=pts % EVERY < FLASH))
+            self._sink.video(picture(pts, white=pts % EVERY < FLASH, alone=self._sink.wants_host))
 
 
-def picture(pts: int, *, white: bool = False) -> VideoFrame:
+def picture(pts: int, *, white: bool = False, alone: bool = False) -> VideoFrame:
     i420 = np.full((HEIGHT * 3 // 2, WIDTH), 128, np.uint8)
     i420[:HEIGHT] = 235 if white else 60
-    return VideoFrame(pts, pts // STEP, np.zeros((HEIGHT, WIDTH, 4), np.uint8), i420)
+    host = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
+    host[60:, 100:200] = (200, 200, 200, 255)
+    shown = host if alone else None
+    return VideoFrame(pts, pts // STEP, np.zeros_like(host), i420, host=shown)
 
 
 class Browser:
@@ -74,6 +78,7 @@ class Browser:
         self.peer: Any = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.codec = ""
         self.seen: list[tuple[int, float]] = []  # RTP time, brightness
+        self.last: npt.NDArray[np.uint8] = np.zeros((0, 0), np.uint8)
         self.heard: list[tuple[int, npt.NDArray[np.int16]]] = []
         self.news = asyncio.Event()
         self.first: dict[str, int] = {}
@@ -87,9 +92,9 @@ class Browser:
         await self.peer.setLocalDescription(await self.peer.createOffer())
         return self.peer.localDescription
 
-    async def watch(self, sink: WebRTCSink) -> None:
+    async def watch(self, sink: WebRTCSink, view: Any = "stage") -> None:
         offer = await self.offer("audio", "video")
-        sdp, kind = await asyncio.to_thread(sink.answer, offer.sdp, offer.type)
+        sdp, kind = await asyncio.to_thread(sink.answer, offer.sdp, offer.type, view)
         self.codec = (
             "H264" if "H264/90000" in sdp.split("m=video")[1].split("rtpmap:")[1] else "VP8"
         )
@@ -142,7 +147,8 @@ class Browser:
             except MediaStreamError:
                 return
             if track.kind == "video":
-                self.seen.append((frame.pts, float(frame.to_ndarray()[:HEIGHT].mean())))
+                self.last = frame.to_ndarray()
+                self.seen.append((frame.pts, float(self.last[:HEIGHT].mean())))
             else:
                 channels = len(frame.layout.channels)
                 self.heard.append((frame.pts, frame.to_ndarray().reshape(-1, channels)[:, 0]))
@@ -200,10 +206,10 @@ def test_viewers_come_and_go_and_share_one_encoder() -> None:
             first, second, third = Browser(), Browser(), Browser()
             await first.watch(sink)
             await first.until(lambda: len(first.seen) > 10 and len(first.heard) > 10)
-            encoder = sink._pictures["H264"]
+            encoder = sink._pictures["stage", "H264"]
             await second.watch(sink)
             await second.until(lambda: len(second.seen) > 10 and len(second.heard) > 10)
-            assert sink._pictures == {"H264": encoder}
+            assert sink._pictures == {("stage", "H264"): encoder}
             assert sink.viewers == 2
             with pytest.raises(EngineError, match="2 viewers are watching already"):
                 await third.watch(sink)
@@ -217,6 +223,33 @@ def test_viewers_come_and_go_and_share_one_encoder() -> None:
     run(test)
 
 
+@pytest.mark.parametrize("codec", ["h264", "vp8"])
+def test_the_overlay_gets_the_host_above_its_matte_and_the_stage_the_whole_picture(
+    codec: Any,
+) -> None:
+    async def test() -> None:
+        sink = WebRTCSink(codec=codec)
+        with Show(sink):
+            stage, overlay = Browser(), Browser()
+            await overlay.watch(sink, "overlay")
+            assert (sink.watched, sink.wants_host) == (False, True)
+            await overlay.until(lambda: len(overlay.seen) > 10 and len(overlay.heard) > 10)
+            assert set(sink._pictures) == {("overlay", codec.upper())}
+            await stage.watch(sink)
+            await stage.until(lambda: len(stage.seen) > 10)
+            assert stage.last.shape == (HEIGHT * 3 // 2, WIDTH)
+            await stage.leave()
+            luma = overlay.last[: 2 * HEIGHT + GAP]
+            assert luma.shape == (2 * HEIGHT + GAP, WIDTH)
+            matte = luma[HEIGHT + GAP :].astype(int)
+            assert matte[:50].max() <= 16
+            assert matte[70:, 110:190].min() >= 235
+            assert abs(int(luma[120, 150]) - 188) < 4
+            await overlay.leave()
+
+    run(test)
+
+
 def test_nothing_is_encoded_while_nobody_watches() -> None:
     sink = WebRTCSink()
     sink.open(width=WIDTH, height=HEIGHT, fps=FPS)
@@ -224,6 +257,7 @@ def test_nothing_is_encoded_while_nobody_watches() -> None:
         sink.audio(k * STEP, np.zeros(STEP, np.float32))
         sink.video(picture(k * STEP))
     assert sink._pictures == {}
+    assert sink._packer is None
     assert sink._sounds is None
     sink.close()
 
@@ -337,7 +371,7 @@ def test_complete_pictures_come_on_request_but_not_in_a_flood(codec: str) -> Non
     encoder = PictureEncoder(codec, width=WIDTH, height=HEIGHT, fps=FPS, bitrate=2_000_000)
     keys = []
     for k in range(60):
-        for packet in encoder.encode(picture(k * STEP), key=20 <= k < 30):
+        for packet in encoder.encode(k * STEP, picture(k * STEP).i420, key=20 <= k < 30):
             assert packet.pts == k * STEP
             if packet.is_keyframe:
                 keys.append(k)
