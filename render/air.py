@@ -23,7 +23,7 @@ import numpy as np
 from dialogue.background import be_nicer
 from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
 from render.captions import Caption
-from render.contracts import CaptionSink, HostSink, ReportingSink, Sink, StemSink
+from render.contracts import CaptionSink, DeviceClockSink, HostSink, ReportingSink, Sink, StemSink
 from render.frames import Pixels, VideoFrame
 from voice.speech import Samples
 
@@ -77,6 +77,7 @@ class Air:
         """Slow sinks are waited for: a film is made."""
         self._size = (width, height, fps)
         self._lines: dict[str, _Line] = {}
+        self._leader: str | None = None
         self._pool = _Pool(width, height)
         self._last: _Picture | None = None
 
@@ -84,6 +85,7 @@ class Air:
         """Put a sink on air; `make` is called on its thread, again after each failure."""
         self.remove(name)
         self._lines[name] = _Line(name, make, *self._size, blocking=self.blocking)
+        self._lines[name].lead(name == self._leader)
 
     def remove(self, name: str) -> None:
         """Take a sink off the air; it finishes by itself."""
@@ -167,6 +169,22 @@ class Air:
         """Give a block of captions to every sink that takes them, before the sound it is of."""
         for line in self._lines.values():
             line.caption(caption)
+
+    def follow(self, name: str | None) -> None:
+        """Let the sink called `name` lead the stage clock; None for none."""
+        self._leader = name
+        for other, line in self._lines.items():
+            line.lead(other == name)
+
+    def anchor(self) -> tuple[Ticks, int] | None:
+        """Return the leader's last (tick heard, `monotonic_ns`); None while there is none."""
+        line = self._lines.get(self._leader) if self._leader is not None else None
+        return None if line is None else line.anchor()
+
+    @property
+    def short(self) -> Ticks:
+        """How much further ahead sound would have to be mixed for every device to be in time."""
+        return max((line.short for line in self._lines.values()), default=0)
 
     def status(self) -> list[SinkStatus]:
         """Return how each sink is doing."""
@@ -265,6 +283,7 @@ class _Line:
         self._held: Ticks = 0
         self._captions: deque[Caption] = deque()
         self._change = threading.Condition()
+        self._leads = False
         self._ending = False
         self._overflow = False
         self._state: State = "opening"
@@ -345,6 +364,22 @@ class _Line:
                 self._name, state, self._sent, self._dropped, error, to_ms(self._held), note
             )
 
+    def lead(self, leads: bool) -> None:
+        """Let its device lead the stage clock, or not."""
+        with self._change:
+            self._leads = leads
+            if isinstance(self._sink, DeviceClockSink):
+                self._sink.master = leads
+
+    def anchor(self) -> tuple[Ticks, int] | None:
+        sink = self._sink
+        return sink.anchor() if isinstance(sink, DeviceClockSink) else None
+
+    @property
+    def short(self) -> Ticks:
+        sink = self._sink
+        return sink.short if isinstance(sink, DeviceClockSink) else 0
+
     def end(self) -> None:
         with self._change:
             self._ending = True
@@ -378,6 +413,8 @@ class _Line:
                 sink.open(width=width, height=height, fps=fps)
                 with self._change:
                     self._sink = sink
+                    if isinstance(sink, DeviceClockSink):
+                        sink.master = self._leads
                     self._state = "live"
                     self._overflow = False
                 self._pump(sink)

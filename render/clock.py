@@ -5,6 +5,7 @@ Sound is the master where a device plays it; everything else runs on monotonic t
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -99,3 +100,34 @@ class DeviceClock:
         self._time += step + bend
         self._error -= bend
         self._last_ns = now_ns
+
+
+class Follower:
+    """Lets a show follow a sound device: sound and picture of one tick leave at the same instant.
+
+    A picture leaves some milliseconds before its time on the clock, because it is begun early. The
+    clock is set to be behind the device by that much (the median of the last 31 pictures), so it
+    does not matter how long drawing takes.
+    """
+
+    def __init__(self, clock: DeviceClock) -> None:
+        """Follow nothing yet.
+
+        Args:
+            clock: is led.
+        """
+        self._clock = clock
+        self._leads: deque[Ticks] = deque(maxlen=31)
+        self._last: tuple[Ticks, int] | None = None
+
+    def note(self, pts: Ticks) -> None:
+        """Take note that the picture of `pts` leaves now."""
+        self._leads.append(pts - self._clock.now())
+
+    def anchor(self, anchor: tuple[Ticks, int] | None) -> None:
+        """Take the device's (tick heard, `monotonic_ns`); None, or the same again, is nothing."""
+        if anchor is None or anchor == self._last or not self._leads:
+            return
+        self._last = anchor
+        lead = sorted(self._leads)[len(self._leads) // 2]
+        self._clock.anchor(anchor[0] - lead, anchor[1])

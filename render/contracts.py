@@ -68,7 +68,8 @@ class Sink(Protocol):
     """
 
     needs: ClassVar[Mapping[str, str]]
-    """Always empty; kept so that all engines are made alike."""
+    """Always empty; kept so that all engines are made alike. A sink that makes nothing of its
+    sound may say so by `silent: ClassVar[bool] = True`."""
 
     @property
     def watched(self) -> bool:
@@ -115,6 +116,21 @@ class StemSink(Protocol):
 
     def stems(self, pts: Ticks, voice: Samples, music: Samples) -> None:
         """Take the parts of the block that `audio` gets next, before they were mixed."""
+
+
+@runtime_checkable
+class DeviceClockSink(Protocol):
+    """A sink with a clock of its own that the show can follow: a sound card."""
+
+    master: bool
+    """Set where the show follows it: it then plays every sample as it is."""
+
+    @property
+    def short(self) -> Ticks:
+        """How much further ahead sound would have to be mixed for it to be in time."""
+
+    def anchor(self) -> tuple[Ticks, int] | None:
+        """Return the last known (tick heard, `monotonic_ns`); None while it plays nothing."""
 
 
 @runtime_checkable

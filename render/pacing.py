@@ -85,6 +85,11 @@ class Lateness:
         self.ns: int | None = None
         """`monotonic_ns` at which a pts is reached, less the pts; None before the first."""
 
+    @property
+    def settled(self) -> bool:
+        """True when enough pictures were seen: the first ones of a show may be slow."""
+        return len(self._recent) == self._recent.maxlen
+
     def note(self, pts: Ticks, monotonic_ns: int) -> None:
         """Take one picture's pts and the time when it got there."""
         self._recent.append(monotonic_ns - pts * 1_000_000_000 // TICKS_PER_S)
@@ -95,3 +100,33 @@ class Lateness:
         if self.ns is None:
             return None
         return self.ns + pts * 1_000_000_000 // TICKS_PER_S
+
+
+class Lead:
+    """How far sound is mixed past the picture: as little as will do, more where a device needs it.
+
+    A loudspeaker that takes its sound long before it is heard (Bluetooth, a large buffer) would
+    play late, or run dry. It only ever grows, since each change is a wait that nobody wants twice.
+    """
+
+    MOST: Ticks = TICKS_PER_S // 4
+    EVERY: Ticks = 3 * TICKS_PER_S
+
+    def __init__(self, ticks: Ticks) -> None:
+        """Begin with the least.
+
+        Args:
+            ticks: past the end of the picture's own time.
+        """
+        self.ticks = ticks
+        """The lead now."""
+        self._looked: Ticks | None = None
+
+    def note(self, pts: Ticks, short: Ticks) -> None:
+        """Take how much more a device would need now; the effect of a change is waited for."""
+        if self._looked is None:
+            self._looked = pts
+        if pts - self._looked >= self.EVERY:
+            self._looked = pts
+            if short > 0:
+                self.ticks = max(self.ticks, min(self.MOST, self.ticks + short))

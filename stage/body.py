@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from avatar.performer import Performer
 from dialogue import plugins
@@ -25,13 +25,13 @@ from render import mix
 from render.adapt import Adapter, ladder
 from render.air import Air
 from render.captioner import Captioner
-from render.clock import MonotonicClock
+from render.clock import DeviceClock, Follower
 from render.contracts import Renderer
 from render.convert import to_i420
 from render.frames import VideoFrame
 from render.mix import Duck, Mixer
 from render.music import Music, pieces
-from render.pacing import Pacer
+from render.pacing import Lead, Pacer
 from render.painter import Painter
 from render.playout import Playout
 from stage import folders, wire
@@ -61,6 +61,7 @@ class Body:
         tell: Callable[[wire.Message], None],
         music: Music | None = None,
         duck: Duck | None = None,
+        clock: Literal["auto", "device", "machine"] = "auto",
     ) -> None:
         """Put the parts together.
 
@@ -73,7 +74,9 @@ class Body:
             tell: takes the body's messages.
             music: what plays behind the voice; None for nothing.
             duck: how it steps back.
+            clock: who leads, as in show.toml.
         """
+        self.lead = Lead(AUDIO_LEAD)
         self.playout = Playout(pause_ticks=pause_ms * TICKS_PER_MS)
         self.mixer = Mixer(self.playout, music, duck)
         self.performer = performer
@@ -95,6 +98,8 @@ class Body:
         self._cues: dict[tuple[int, int], list[tuple[Ticks, str]]] = {}
         self._words: dict[tuple[int, int], list[tuple[int, int, int, int]]] = {}
         self._origins: dict[tuple[int, int], Ticks] = {}
+        self._clock = clock
+        self._carriers: dict[str, bool] = {}  # sinks that carry sound: has it a clock of its own?
         self._talking = False
 
     def start_at(self, pts: Ticks) -> None:
@@ -124,10 +129,12 @@ class Body:
             case wire.SinkAdd():
                 try:
                     self.air.add(message.name, lambda: make_sink(message.engine, message.options))
+                    self._follow(message.name, plugins.load("sink", message.engine))
                 except plugins.EngineUnavailable as error:
                     self._tell(wire.Note(role="body", level="error", text=str(error)))
             case wire.SinkRemove():
                 self.air.remove(message.name)
+                self._follow(message.name, None)
 
     def step(self, pts: Ticks, now: Ticks | None = None) -> None:
         """Mix and draw the frame at `pts` and hand it to the sinks.
@@ -137,7 +144,8 @@ class Body:
             now: the stage clock; None where there is none (films).
         """
         self._now = pts if now is None else now
-        until = pts + self.frame_ticks + AUDIO_LEAD
+        self.lead.note(pts, self.air.short)
+        until = pts + self.frame_ticks + self.lead.ticks
         if until > self._mixed:
             block = self.mixer.mix(self._mixed, until - self._mixed)
             self._events()
@@ -190,6 +198,16 @@ class Body:
     def idle(self) -> bool:
         """True when nothing is left to say and the last sound has been drawn."""
         return not self._about and not self._talking
+
+    def _follow(self, name: str, sink: type[Any] | None) -> None:
+        """Take note of a sink that comes or goes, and choose who leads the clock."""
+        self._carriers.pop(name, None)
+        if sink is not None and not getattr(sink, "silent", False):
+            self._carriers[name] = hasattr(sink, "anchor")
+        devices = [name for name, device in self._carriers.items() if device]
+        alone = len(self._carriers) == 1
+        wanted = self._clock == "device" or (self._clock == "auto" and alone)
+        self.air.follow(devices[0] if devices and wanted else None)
 
     def _say(self, message: wire.Say) -> None:
         key = (message.turn, message.utterance)
@@ -331,6 +349,7 @@ def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Bod
     return Body(
         renderer, performer, air,
         fps=video.fps, pause_ms=show.voice.pause_ms, tell=tell, music=music,
+        clock=show.clock,
         duck=Duck(
             depth_db=show.music.duck_db, attack_ms=show.music.attack_ms,
             release_ms=show.music.release_ms,
@@ -395,7 +414,8 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
                 air.close()
                 return
         born = time.monotonic()
-    clock = MonotonicClock()
+    clock = DeviceClock()  # this machine's, until a device leads it
+    follower = Follower(clock)
     pacer = Pacer(clock, show.video.fps, ahead=AHEAD)
     body.start_at(pacer.peek())
     gc.collect()
@@ -420,6 +440,8 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
         pts = pacer.next()
         begun = clock.now()
         body.step(pts, begun)
+        follower.note(pts)
+        follower.anchor(air.anchor())
         body.adapt(clock.now() - begun, pacer.late + pacer.dropped - missed)
         missed = pacer.late + pacer.dropped
         if not announced:
@@ -462,7 +484,7 @@ class _Cpu:
         return share
 
 
-def _pulse(body: Body, pacer: Pacer, clock: MonotonicClock, cpu: float) -> wire.Pulse:
+def _pulse(body: Body, pacer: Pacer, clock: DeviceClock, cpu: float) -> wire.Pulse:
     recent = sorted(body.draw_ms)
     return wire.Pulse(
         pts=clock.now(),

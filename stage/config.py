@@ -9,7 +9,7 @@ import sys
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -154,6 +154,13 @@ class Show(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(description="A scene of the character, `transparent` or `chroma`; empty: its own."),
     ] = ""
     seed: Annotated[int, Meta(description="Seed of the host's idle motion.")] = 7
+    clock: Annotated[
+        Literal["auto", "device", "machine"],
+        Meta(
+            description="Who leads: a sound card (`device`), this machine (`machine`), or a card "
+            "where nothing else carries the sound but the stage page (`auto`)."
+        ),
+    ] = "auto"
     journal: Annotated[
         str, Meta(description="File that keeps the conversation over restarts; empty: none.")
     ] = ""

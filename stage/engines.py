@@ -8,7 +8,9 @@ from dialogue.character import Character
 from dialogue.engine import LanguageModel
 from stage.config import Show, cache_folder
 from stage.models.store import ModelStore
+from voice import level
 from voice.engine import Recogniser, Voice
+from voice.level import Levels
 from voice.speaker import Speaker
 
 LAST_RESORT = "espeak"
@@ -63,6 +65,7 @@ def make_speaker(
     store = ModelStore()
     order = {**character.voice_order(), **show.voice.engines}
     made: dict[str, Voice] = {}
+    called: dict[int, str] = {}
     reasons: dict[str, str] = {}
     plan: dict[str, list[Voice]] = {}
     for language, names in order.items():
@@ -74,6 +77,7 @@ def make_speaker(
                 table = {**character.voice_options(name), **show.voice.options.get(name, {})}
                 try:
                     made[name] = make("tts", name, table, store)
+                    called[id(made[name])] = level.key(name, table)
                 except (plugins.EngineUnavailable, RuntimeError) as error:
                     reasons[name] = str(error)
             if name in made and made[name] not in voices:
@@ -82,7 +86,8 @@ def make_speaker(
             why = "; ".join(reasons[name] for name in (*names, LAST_RESORT))
             raise plugins.EngineUnavailable(f"no voice for language {language!r}: {why}")
         plan[language] = voices
-    return Speaker(plan)
+    levels = Levels(cache_folder() / "derived" / "levels.json")
+    return Speaker(plan, levels=levels, names=called)
 
 
 def make_recogniser(

@@ -12,14 +12,16 @@ from collections import OrderedDict, deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from dialogue.messages import Utterance
 from dialogue.plugins import EngineError
 from dialogue.ticks import TICKS_PER_MS, Ticks, from_samples
-from voice import align, g2p
+from voice import align, g2p, level
 from voice.engine import Voice
+from voice.level import Levels
 from voice.pump import Feed
 from voice.resample import Resampler
 from voice.speech import (
@@ -67,6 +69,8 @@ class Speaker:
         plan: Mapping[str, Sequence[Voice]],
         *,
         pace: float = 1.0,
+        levels: Levels | None = None,
+        names: Mapping[int, str] | None = None,
         deadline_s: float = DEADLINE_S,
         busy_s: float = BUSY_S,
     ) -> None:
@@ -75,11 +79,14 @@ class Speaker:
         Args:
             plan: language (or "*") to voices in order of preference.
             pace: of all voices, relative to their own; 0.5..2.
+            levels: how loud each voice is; None leaves all as they are.
+            names: `id(voice)` to the name that `levels` knows it by.
             deadline_s: see `DEADLINE_S`.
             busy_s: see `BUSY_S`.
         """
         self._plan = {language: list(voices) for language, voices in plan.items()}
         self._pace = pace
+        self._levels, self._names = levels, dict(names or {})
         self._deadline_s = deadline_s
         self._busy_s = busy_s
         every = [voice for voices in self._plan.values() for voice in voices]
@@ -123,6 +130,22 @@ class Speaker:
             if able and all(id(voice) in failures for voice in able):
                 why = "; ".join(dict.fromkeys(failures[id(voice)] for voice in able))
                 raise EngineError(f"no voice for {language!r} works: {why}")
+        self._learn()
+
+    def _learn(self) -> None:
+        """Measure the voices that are not known yet, each in the languages it is meant for."""
+        for language, voices in self._plan.items():
+            for voice in voices[:1]:  # successors are measured when they are somebody's choice
+                name = self._names.get(id(voice))
+                if self._levels is None or name is None or self._record[id(voice)].failures:
+                    continue
+                spoken = "en" if language == "*" else language
+                if spoken in voice.languages or "*" in voice.languages:
+                    self._levels.learn(name, spoken, partial(level.measure, voice, spoken))
+
+    def _gain(self, voice: Voice, language: str) -> float:
+        name = self._names.get(id(voice))
+        return 1.0 if self._levels is None or name is None else self._levels.gain(name, language)
 
     def read_ahead(self) -> None:
         """Load the dictionaries of every planned language: seconds that a first line would wait."""
@@ -185,7 +208,8 @@ class Speaker:
                 last = number == len(voices) - 1
                 pieces = self._pieces(record, phrase, self._deadline_s if last else self._busy_s)
                 with closing(pieces):
-                    for chunk in _timed(pieces, voice.sample_rate, phrase, utterance):
+                    gain = self._gain(voice, utterance.language)
+                    for chunk in _timed(pieces, voice.sample_rate, phrase, utterance, gain):
                         if chunk.final and at + len(chunk.samples) == 0:
                             raise EngineError(f"{record.name}: yielded no sound")
                         at += len(chunk.samples)
@@ -261,10 +285,10 @@ def _chunk(utterance: Utterance, at: Ticks, sound: Samples, *, final: bool = Fal
 
 
 def _timed(
-    pieces: Iterator[Speech], rate_hz: int, phrase: Phrase, utterance: Utterance
+    pieces: Iterator[Speech], rate_hz: int, phrase: Phrase, utterance: Utterance, gain: float
 ) -> Iterator[AudioChunk]:
     """Turn a voice's pieces into chunks in ticks, with phonemes and words in time."""
-    line = _Line(utterance, phrase.words)
+    line = _Line(utterance, phrase.words, gain)
     resampler = Resampler(rate_hz)
     aligner: align.Aligner | None = None
     for number, speech in enumerate(pieces):
@@ -305,8 +329,9 @@ def _ticks(phonemes: Sequence[Phoneme], rate_hz: int) -> tuple[Phoneme, ...]:
 class _Line:
     """Sound and spans of one utterance on their way out, cut into chunks of a good size."""
 
-    def __init__(self, utterance: Utterance, words: Sequence[SpokenWord]) -> None:
+    def __init__(self, utterance: Utterance, words: Sequence[SpokenWord], gain: float) -> None:
         self._utterance = utterance
+        self._gain = gain
         self._written = words
         self._at: Ticks = 0
         self._held = np.zeros(0, np.float32)
@@ -367,7 +392,7 @@ class _Line:
     def _out(self, sound: Samples, *, final: bool) -> AudioChunk:
         chunk = AudioChunk(
             self._utterance.turn_id, self._utterance.index, self._at, sound,
-            tuple(self._spans), tuple(self._words), final,
+            tuple(self._spans), tuple(self._words), final, self._gain,
         )  # fmt: skip
         self._spans.clear()
         self._words.clear()

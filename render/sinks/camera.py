@@ -45,6 +45,7 @@ class CameraSink:
     """Feeds a virtual camera; its sound goes out with the `device` sink beside it."""
 
     needs: ClassVar[Mapping[str, str]] = {}
+    silent: ClassVar[bool] = True
 
     def __init__(
         self,

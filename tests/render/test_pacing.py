@@ -4,7 +4,7 @@ import pytest
 
 from dialogue.ticks import TICKS_PER_S
 from render.clock import VirtualClock
-from render.pacing import Lateness, Pacer
+from render.pacing import Lateness, Lead, Pacer
 
 STEP = TICKS_PER_S // 30
 
@@ -80,3 +80,24 @@ def test_sound_is_due_as_late_as_pictures_usually_are() -> None:
     late.note(40 * STEP, 90_000_000_000)  # one picture that hung
     due = late.due_ns(TICKS_PER_S)
     assert due == pytest.approx(1_020_000_000, abs=50)
+
+
+def test_sound_is_mixed_further_ahead_where_a_device_needs_it_and_never_less() -> None:
+    lead = Lead(1000)
+    for pts in range(0, Lead.EVERY, 1600):
+        lead.note(pts, 500)
+    assert lead.ticks == 1000  # the effect of the last change is waited for
+    lead.note(Lead.EVERY, 500)
+    assert lead.ticks == 1500
+    lead.note(2 * Lead.EVERY, 0)
+    assert lead.ticks == 1500
+    lead.note(3 * Lead.EVERY, 10**6)
+    assert lead.ticks == Lead.MOST
+
+
+def test_lateness_is_settled_after_a_second_of_pictures() -> None:
+    late = Lateness()
+    for k in range(31):
+        assert not late.settled
+        late.note(k * 1600, 0)
+    assert late.settled

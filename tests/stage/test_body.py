@@ -1,9 +1,10 @@
 """The body on virtual time: real playout, performer and air; a renderer that only takes notes."""
 
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -500,3 +501,57 @@ def test_a_renderer_that_cannot_draw_the_host_alone_goes_on_drawing_whole_pictur
     scene.tape.mirrored = True
     scene.run(1)
     assert (len(scene.notes.poses), scene.body.hosts, scene.tape.hosts) == (FPS, 0, 0)
+
+
+class Card:
+    """A sink with a clock of its own."""
+
+    needs: ClassVar[Mapping[str, str]] = {}
+    master = False
+
+    def anchor(self) -> tuple[Ticks, int] | None:
+        return None
+
+
+class Mirror:
+    """A sink that makes nothing of sound."""
+
+    needs: ClassVar[Mapping[str, str]] = {}
+    silent: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize(
+    ("clock", "sinks", "leader"),
+    [
+        ("auto", ["Card"], "0"),
+        ("auto", ["Mirror", "Card"], "1"),
+        ("auto", ["Card", "Mirror"], "0"),
+        ("auto", ["Card", "Card"], None),
+        ("auto", ["Mirror"], None),
+        ("device", ["Card", "Card"], "0"),
+        ("machine", ["Card"], None),
+    ],
+)
+def test_a_sound_card_leads_the_clock_where_it_alone_carries_the_sound(
+    clock: Literal["auto", "device", "machine"], sinks: list[str], leader: str | None
+) -> None:
+    scene = Scene()
+    scene.body._clock = clock
+    led: list[str | None] = []
+    scene.tape.follow = led.append  # type: ignore[method-assign]
+    for number, name in enumerate(sinks):
+        engine = f"{__name__}:{name}"
+        scene.body.receive(wire.SinkAdd(name=str(number), engine=engine, options={}), 0)
+    assert led[-1] == leader
+    scene.tape.close()
+
+
+def test_the_clock_has_another_leader_when_the_only_other_sound_goes() -> None:
+    scene = Scene()
+    led: list[str | None] = []
+    scene.tape.follow = led.append  # type: ignore[method-assign]
+    for name in ("a", "b"):
+        scene.body.receive(wire.SinkAdd(name=name, engine=f"{__name__}:Card", options={}), 0)
+    scene.body.receive(wire.SinkRemove(name="a"), 0)
+    assert led == ["a", None, "b"]
+    scene.tape.close()
