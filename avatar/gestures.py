@@ -6,7 +6,8 @@ cut, so that its speed has no jump either.
 """
 
 import math
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -49,8 +50,8 @@ class _Playing:
             return at >= self.released + max((part[3] for part in self.left), default=0)
         return at - self.start >= self.gesture.length * self.stretch
 
-    def let_go(self, at: Ticks, limits: dict[int, float]) -> None:
-        """Ease out from `at` on."""
+    def let_go(self, at: Ticks, limits: Mapping[int, float], hands: Collection[int]) -> None:
+        """Ease out from `at` on; `hands` go with their arms."""
         if self.released is not None or self.over(at):
             return
         own = max(0.0, (at - self.start) / self.stretch)
@@ -61,7 +62,9 @@ class _Playing:
         # Limbs that carry each other share the time they take.
         ways = (offset / limits[index] for index, offset, _ in parts if index in limits)
         slow = max(RELEASE, round(_STEEPEST * math.hypot(*ways) * TICKS_PER_S))
-        self.left = tuple((*part, slow if part[0] in limits else RELEASE) for part in parts)
+        self.left = tuple(
+            (*part, slow if part[0] in limits or part[0] in hands else RELEASE) for part in parts
+        )
         self.released = at
 
     def gives_way(self, names: Collection[int]) -> Ticks:
@@ -80,6 +83,11 @@ class _Playing:
         run = _braked(since)
         for index, offset, speed, length in self.left:
             values[index] += offset * (1.0 - ease(since / length)) + speed * run
+
+
+def _shapes(gesture: Gesture) -> set[str]:
+    """Return the shapes of hands that a gesture uses: "ParamHandLPoint", not "ParamHandL"."""
+    return {name for name in gesture.curves if re.match("ParamHand[LR].", name)}
 
 
 def _braked(since: Ticks) -> float:
@@ -105,6 +113,7 @@ class Gestures:
         self._limits = {
             table.index[name]: speed for name, speed in SWIFTEST.items() if name in table.index
         }
+        self._hands = {i for name, i in table.index.items() if name.startswith("ParamHand")}
         self._playing: list[_Playing] = []
 
     def __len__(self) -> int:
@@ -118,8 +127,10 @@ class Gestures:
         start = at
         for other in self._playing:
             if not other.over(at) and other.gesture.curves.keys() & gesture.curves.keys():
-                other.let_go(at, self._limits)
-                start = max(start, at + round(WAIT * other.gives_way(moved)))
+                other.let_go(at, self._limits, self._hands)
+                # A hand changes its shape where nobody sees it: at home.
+                share = WAIT if _shapes(other.gesture) == _shapes(gesture) else 1.0
+                start = max(start, at + round(share * other.gives_way(moved)))
         self._playing = [p for p in self._playing if not p.over(at)][-(MOST - 1) :]
         gain = size * self._size * self._random.uniform(0.92, 1.08)
         stretch = self._random.uniform(0.95, 1.08)
@@ -135,7 +146,7 @@ class Gestures:
     def release(self, at: Ticks) -> None:
         """Let everything ease out."""
         for playing in self._playing:
-            playing.let_go(at, self._limits)
+            playing.let_go(at, self._limits, self._hands)
 
     def add_to(self, values: Floats, at: Ticks) -> None:
         """Add the offsets at `at` to `values`, in place."""

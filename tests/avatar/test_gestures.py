@@ -109,3 +109,20 @@ def test_one_that_takes_over_waits_until_the_limb_is_nearly_back() -> None:
     prop = TABLE.index["ParamPropR"]
     assert early[prop] == 0
     assert late[prop] > 0.3
+
+
+def test_a_hand_keeps_its_shape_until_its_arm_is_home() -> None:
+    known, played = gestures_of("kohaku"), make()
+    played.play(known["heart"], 0)
+    at = from_s(1.4)
+
+    def cue(now: Ticks) -> None:
+        if now == at:
+            played.play(known["wave"], now)
+
+    values = film(played, 4, cue)
+    heart, arm = values[:, TABLE.index["ParamHandLHeart"]], values[:, ARM]
+    after = np.arange(len(values)) * STEP > at
+    changed = int(np.flatnonzero(after & (heart <= 0))[0])
+    assert abs(arm[changed]) < 0.02
+    assert arm[changed:].max() > 0.8, "then it waves"
