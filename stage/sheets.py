@@ -31,8 +31,10 @@ ANGLES: Sequence[tuple[str, Mapping[str, float]]] = (
     ("leant", {"ParamAngleZ": 15.0, "ParamAngleX": 10.0}),
 )
 """Where the head turns in the sheet of expressions."""
-FRAMES = 8
+FRAMES = 6
 """Pictures of a gesture."""
+FILMED = (300, 300)
+"""Width and height of each of them: so large that fingers are seen."""
 _FPS = 30
 _STEP = TICKS_PER_S // _FPS
 _CUED: Ticks = from_s(1.0)
@@ -83,7 +85,7 @@ def _visemes(folder: Path) -> Pixels:
 
 
 def _gestures(folder: Path, motions: Motions) -> Pixels:
-    eye = _Eye(folder, 480, "bust")
+    eye = _Eye(folder, 2 * FILMED[1], "bust")
     rows = []
     for gesture in motions.gestures.values():
         if gesture.idle_every is not None:
@@ -99,7 +101,7 @@ def _gestures(folder: Path, motions: Motions) -> Pixels:
                 at_s = to_s(shown.pop(0) - _CUED)
                 cells.append((f"{gesture.name} {at_s:.2f} s", seen))
         rows.append(cells)
-    return _grid(rows, (182, 140))
+    return _grid(rows, FILMED)
 
 
 class _Eye:
@@ -119,8 +121,7 @@ class _Eye:
             side = max(wide, high)
             x, y, wide, high = x + wide // 2 - side // 2, y + high // 2 - side // 2, side, side
         else:
-            span = round(height * 1.3)
-            x, y, wide, high = x + wide // 2 - span // 2, 0, span, height
+            x, y, wide, high = x + wide // 2 - height // 2, 0, height, height
         self._box = (max(0, x), max(0, y), wide, high)
 
     def still(self, offsets: Mapping[str, float]) -> Pixels:

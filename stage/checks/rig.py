@@ -58,8 +58,10 @@ def _without_art(puppet: Puppet) -> list[Finding]:
         moved = max(float(np.abs(a - b).max()) for a, b in zip(low[:2], high[:2], strict=True))
         if moved < STILL and low[2] == high[2]:
             still.append(parameter.id)
-    # A picture may stand in for several mouths, also the one at rest.
+    # A picture may stand in for several mouths, also the one at rest; the shape of a hand is seen
+    # when the arm is raised.
     shown = {name for swap in puppet.spec.swap for names in swap.groups.values() for name in names}
+    shown |= {fade.parameter for fade in puppet.spec.fade}
     still = [name for name in still if name not in shown]
     needed = {*NEEDED, *(p.id for p in STANDARD if p.id.startswith("Viseme_"))}
     file = puppet.file.file

@@ -32,8 +32,14 @@ OTHERS: dict[str, tuple[str, dict[str, dict[str, float]]]] = {
         {
             "rest": {},
             "bow": {"ParamAngleY": -22.0, "ParamBodyAngleY": -8.0, "ParamEyeLOpen": 0.0,
-                    "ParamEyeROpen": 0.0},
-            "shows": {"ParamArmLA": 1.0, "ParamHandL": 0.8, "ParamAngleX": 24.0, "Viseme_ih": 1.0},
+                    "ParamEyeROpen": 0.0, "ParamArmLA": -1.0, "ParamArmRA": -1.0,
+                    "ParamHandLFold": 1.0, "ParamHandRFold": 1.0},
+            "shows": {"ParamArmLA": 0.9, "ParamHandLOffer": 1.0, "ParamAngleX": 24.0,
+                      "Viseme_ih": 1.0},
+            "laughs": {"ParamArmRA": 0.9, "ParamHandRMouth": 1.0, "ParamAngleZ": 6.0,
+                       "ParamEyeLOpen": 0.0, "ParamEyeROpen": 0.0, "ParamEyeLSmile": 1.0,
+                       "ParamEyeRSmile": 1.0},
+            "points": {"ParamArmLA": 0.9, "ParamHandLPoint": 1.0, "ParamArmRA": 0.9},
         },
     ),
     "pon": (

@@ -105,6 +105,12 @@ def test_a_hand_that_no_motion_uses_may_be_missing_but_not_one_that_is_used(koha
     assert "ParamHandRPoint" not in "".join(f.fault for f in check(folders.character("kohaku")))
 
 
+def test_the_shape_of_a_hand_that_shows_only_on_a_raised_arm_is_art() -> None:
+    # Sumire's hands fade by their shape and by the arm, which rests while shapes are tried.
+    found = "".join(f.fault for f in check(folders.character("sumire")))
+    assert "ParamHandLOffer" not in found
+
+
 def test_a_broken_motion_is_told_once_and_the_rest_is_looked_at(kohaku: Path) -> None:
     _edit(kohaku / "motions" / "gestures.toml", r"\[peace\]", "[peace")
     _edit(kohaku / "rig.toml", r'Viseme_oh = "mouth_oh"', 'Viseme_oh = "mouth"')
