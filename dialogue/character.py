@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -45,6 +45,35 @@ class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Said at once where an answer will take long: "Oh, {name},", and some without a name."""
 
 
+_Colour = Annotated[str, Meta(pattern="^#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?$")]
+_Family = Annotated[str, Meta(pattern="^[A-Za-z0-9 .-]{1,64}$")]
+
+
+class CaptionStyle(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the character's captions look: on the pages, and where they are drawn into pictures."""
+
+    font: tuple[_Family, ...] = ()
+    """Families in order of preference, before those that every system has."""
+    weight: Annotated[int, Meta(ge=100, le=900)] = 600
+    """100 (thin) to 900 (black)."""
+    size: Annotated[float, Meta(ge=0.5, le=2)] = 1.0
+    """Relative to what suits the picture."""
+    color: _Colour = "#fff8ee"
+    """Of words that were spoken."""
+    now: _Colour = "#ffc46b"
+    """Of the word that is being spoken."""
+    coming: _Colour = "#d5c9e0"
+    """Of words still to come."""
+    outline: _Colour = "#12071f"
+    """Around the letters."""
+    outline_width: Annotated[float, Meta(ge=0, le=0.2)] = 0.07
+    """Of the letters' size; 0: none."""
+    box: Annotated[str, Meta(pattern="^(#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?)?$")] = ""
+    """Behind the lines, #rrggbbaa for a see-through one; "": none."""
+    position: Literal["bottom", "top"] = "bottom"
+    """Where they stand in the picture."""
+
+
 class _Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`character.toml` as it is written."""
 
@@ -57,6 +86,7 @@ class _Sheet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     safety: str = "family"
     temperament: dict[str, Annotated[float, Meta(ge=0, le=1)]] = {}
     theme: dict[str, str] = {}
+    captions: CaptionStyle = CaptionStyle()
     voice: Voice = Voice()
     texts: dict[str, Texts] = {}
 
@@ -123,6 +153,8 @@ class Character:
     """Trait to strength 0..1, for idle motion."""
     theme: Mapping[str, str]
     """Colours of the stage page: CSS names to values."""
+    captions: CaptionStyle
+    """How their captions look."""
     voice: Voice
     """Who speaks."""
     texts: Mapping[str, Texts]
@@ -214,6 +246,7 @@ def load_character(folder: Path) -> Character:
         safety=sheet.safety,
         temperament=sheet.temperament,
         theme=sheet.theme,
+        captions=sheet.captions,
         voice=sheet.voice,
         texts=sheet.texts,
         personas=personas,
@@ -259,6 +292,8 @@ def _reject_unknown(path: Path, text: str, tree: Mapping[str, Any]) -> None:
     tables: list[tuple[str, Mapping[str, Any], type]] = [("", tree, _Sheet)]
     if isinstance(tree.get("voice"), dict):
         tables.append(("voice.", tree["voice"], Voice))
+    if isinstance(tree.get("captions"), dict):
+        tables.append(("captions.", tree["captions"], CaptionStyle))
     if isinstance(tree.get("texts"), dict):
         for code, table in tree["texts"].items():
             if isinstance(table, dict):

@@ -202,6 +202,11 @@ def _cost(text: str, start: int, stop: int, wide: int, parity: int) -> float:
         return cost - 3.0
     if parity == 0:  # the block's last line: a break in mid-phrase is worse here
         cost += 10.0
+    if _is_kana(text[stop]) and not line[-1].isspace():
+        # A Japanese phrase ends in hiragana: what follows a kanji in kana still belongs to it.
+        cost += 3.0 if _is_kana(line[-1]) else 12.0
+    elif _is_kana(line[-1]):
+        cost -= 4.0
     if line.split()[-1].lower() in _CLINGING:
         cost += 14.0
     following = text[stop:].split(maxsplit=1)
@@ -231,6 +236,10 @@ def _places(text: str, words: Sequence[Word]) -> list[int]:
             whole.append(cut)
         whole.append(stop)
     return whole
+
+
+def _is_kana(ch: str) -> bool:
+    return "\u3041" <= ch <= "\u309f"
 
 
 def _is_wide(ch: str) -> bool:

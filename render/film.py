@@ -102,7 +102,8 @@ class Film:
         if text:
             self._text = self._container.add_mux_stream(_TEXT[self._format])
             self._text.time_base = TICK
-        self._shown: Caption | None = None
+        self._shown: Caption | None = None  # as it stands now
+        self._shown_lines: tuple[str, ...] = ()  # as the track has it
         self._shown_until: Ticks = 0  # as the track has it
         self._text_at: Ticks = -1
 
@@ -136,9 +137,9 @@ class Film:
         if newest is not None and (shown is None or newest.key != shown.key):
             self._write(newest, max(newest.start, self.first))
         elif shown is not None and self._format == "mp4":
-            told = next((c for c in captions if c.key == shown.key), None)
-            wanted = told if told is not None else shown
-            if wanted.lines != shown.lines:
+            wanted = next((c for c in captions if c.key == shown.key), shown)
+            self._shown = wanted
+            if wanted.lines != self._shown_lines:
                 self._write(wanted, min(now, max(wanted.stop, self._text_at + 1)))
             elif wanted.stop < now < self._shown_until:
                 self._blank(wanted.stop)
@@ -175,7 +176,7 @@ class Film:
         stop = caption.stop
         if self._format == "matroska":
             stop = min(stop, max(caption.said + _PAUSE, caption.start + LEAST))
-        self._shown, self._shown_until = caption, stop
+        self._shown, self._shown_lines, self._shown_until = caption, caption.lines, stop
         if caption.lines and stop > at:
             self._sample("\n".join(caption.lines).encode(), at, stop - at)
         else:

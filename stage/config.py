@@ -136,6 +136,21 @@ class MusicTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     loop: Annotated[bool, Meta(description="Begin again after the last piece.")] = True
 
 
+class CaptionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is written of what is said. How it looks is the character's `[captions]`."""
+
+    show: Annotated[
+        bool, Meta(description="On the stage page and the overlay; viewers may choose otherwise.")
+    ] = True
+    burn: Annotated[
+        bool,
+        Meta(
+            description="Drawn into the picture of outputs that have no text of their own, such as "
+            "the camera and streams."
+        ),
+    ] = False
+
+
 class SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One more way on air, beside the stage page."""
 
@@ -168,6 +183,7 @@ class Show(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     web: Web = Web()
     llm: LLM = LLM()
     voice: Voices = Voices()
+    captions: CaptionsTable = CaptionsTable()
     music: MusicTable = MusicTable()
     sinks: Annotated[dict[str, SinkTable], Meta(description="Name to sink.")] = {}
 
@@ -282,6 +298,7 @@ def reference() -> str:
         ("llm", LLM),
         ("voice", Voices),
         ("music", MusicTable),
+        ("captions", CaptionsTable),
         ("sinks.NAME", SinkTable),
     ):
         lines += [f"## `[{table}]`" if table else "## Top level", "", kind.__doc__ or "", ""]

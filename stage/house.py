@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dialogue.character import CaptionStyle
 from stage import body, mind, screens, wire
 from stage.child import Child
 from stage.config import Show
-from stage.web import Web
+from stage.web import DEFAULT_STYLE, Web
 
 HISTORY_LINES = 400
 """Lines of conversation kept for a restarted mind."""
@@ -40,6 +41,7 @@ class House:
         watch: Callable[[wire.Message], None] | None = None,
         say: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True),
         page: bool = True,
+        style: CaptionStyle = DEFAULT_STYLE,
     ) -> None:
         """Prepare a show.
 
@@ -50,6 +52,7 @@ class House:
             watch: sees every message that the house sees (recorders, the bench).
             say: prints one line for the operator.
             page: False runs without a web server.
+            style: how captions look.
         """
         self.show = show
         self.address = ""
@@ -64,6 +67,8 @@ class House:
                 line=self._from_page,
                 offer=self._offer,
                 screens=screens.folder(show),
+                style=style,
+                captions=show.captions.show,
             )  # fmt: skip
             if page
             else None

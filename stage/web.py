@@ -37,6 +37,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.typedefs import Handler
 
+from dialogue.character import CaptionStyle
 from stage import wire
 from stage.config import ConfigError
 from stage.config import Web as Settings
@@ -78,16 +79,29 @@ SOCKET_BYTES = 16 * 1024
 HEARTBEAT_S = 15.0
 """How often a silent page is asked whether it is still there."""
 
+DEFAULT_STYLE = CaptionStyle()
+
 _DROPPABLE = ("telemetry", "clock")
 _FILES = {
     "/stage.css": ("stage.css", "text/css"),
     "/stage.js": ("stage.js", "text/javascript"),
+    "/captions.js": ("captions.js", "text/javascript"),
+    "/captions.css": ("captions.css", "text/css"),
     "/watch.js": ("watch.js", "text/javascript"),
     "/overlay.css": ("overlay.css", "text/css"),
     "/overlay.js": ("overlay.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _PAGES = {"/": "index.html", "/overlay": "overlay.html"}
+_CAPTION_FONTS = {
+    "": 'Inter, "Segoe UI", -apple-system, BlinkMacSystemFont, Roboto, Cantarell, Ubuntu, '
+    '"Noto Sans", system-ui, sans-serif',
+    "-zh": '"PingFang SC", "Noto Sans CJK SC", "Noto Sans SC", "Microsoft YaHei", system-ui, '
+    "sans-serif",
+    "-ja": '"Hiragino Sans", "Noto Sans CJK JP", "Noto Sans JP", "Yu Gothic UI", Meiryo, '
+    "system-ui, sans-serif",
+}
+"""The families that systems have, by language."""
 _THEME_KEY = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 _THEME_VALUE = re.compile(r"[#a-zA-Z0-9.,%/() -]{1,64}")
 
@@ -303,6 +317,8 @@ class Web:
         line: Callable[[str, str, str], None],
         offer: Callable[[wire.Offer], Awaitable[wire.Answer]],
         screens: Path | None = None,
+        style: CaptionStyle = DEFAULT_STYLE,
+        captions: bool = True,
     ) -> None:
         """Prepare the server; `start` opens it.
 
@@ -314,6 +330,8 @@ class Web:
             line: takes author, text and viewer of every accepted chat line.
             offer: passes an offer to the body and returns its answer.
             screens: folder of the stream for other screens; None where there is none.
+            style: how captions look.
+            captions: whether a new viewer sees them.
 
         Raises:
             ConfigError: a theme entry is not a colour.
@@ -328,7 +346,7 @@ class Web:
         self._memory = Memory()
         self._offers = Budget(OFFERS, LINES_S)
         self._runner: web.AppRunner | None = None
-        self._files = _load(title, theme)
+        self._files = _load(title, theme, style, captions=captions)
         self._screens = Screens(screens, title)
         self._names = own_names(settings.host)
 
@@ -588,14 +606,17 @@ def clean(text: str) -> str:
     return " ".join(line.split())
 
 
-def _load(title: str, theme: Mapping[str, str]) -> dict[str, tuple[bytes, str, str]]:
+def _load(
+    title: str, theme: Mapping[str, str], style: CaptionStyle, *, captions: bool
+) -> dict[str, tuple[bytes, str, str]]:
     """Return path -> content, type and tag of everything that the page consists of."""
     folder = resources.files("stage") / "page"
     found = {path: ((folder / name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
     for path, name in _PAGES.items():
         page = (folder / name).read_text("utf-8").replace("{{title}}", html.escape(title))
+        page = page.replace("{{captions}}", "on" if captions else "off")
         found[path] = (page.encode(), "text/html")
-    found["/theme.css"] = (theme_css(theme).encode(), "text/css")
+    found["/theme.css"] = ((theme_css(theme) + caption_css(style)).encode(), "text/css")
     return {
         path: (body, kind, f'"{hashlib.sha256(body).hexdigest()[:24]}"')
         for path, (body, kind) in found.items()
@@ -614,6 +635,25 @@ def theme_css(theme: Mapping[str, str]) -> str:
             raise ConfigError(f"theme: {key} = {value!r} is not a colour; write it as #rrggbb")
         lines.append(f"  --{key.replace('_', '-')}: {value};\n")
     return f":root {{\n{''.join(lines)}}}\n"
+
+
+def caption_css(style: CaptionStyle) -> str:
+    """Return the style sheet that makes captions look as the character wants them."""
+    own = "".join(f'"{family}", ' for family in style.font)
+    fonts = "".join(
+        f"  --caption-font{suffix}: {own}{stack};\n" for suffix, stack in _CAPTION_FONTS.items()
+    )
+    text = (
+        f":root {{\n{fonts}  --caption-weight: {style.weight};\n"
+        f"  --caption-scale: {style.size:g};\n  --caption-color: {style.color};\n"
+        f"  --caption-now: {style.now};\n  --caption-coming: {style.coming};\n"
+        f"  --caption-outline: {style.outline};\n"
+        f"  --caption-outline-width: {style.outline_width:g}em;\n"
+        f"  --caption-box: {style.box or 'transparent'};\n}}\n"
+    )
+    if style.position == "top":
+        text += ".captions { bottom: auto; top: max(4.5vh, 1.6rem); }\n"
+    return text
 
 
 def own_names(host: str) -> frozenset[str]:

@@ -249,7 +249,13 @@ async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]
                     name = f"{line.author}: {line.text}" if line else ""
                     _print(f"  {name}\n    {character.display_name}: {message.heard}")
 
-    house = House(show, title=character.display_name, theme=character.theme, watch=watch)
+    house = House(
+        show,
+        title=character.display_name,
+        theme=character.theme,
+        watch=watch,
+        style=character.captions,
+    )
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,6 +7,7 @@
 // Text of others enters the document as text only (`textContent`); the server's policy forbids
 // anything else.
 
+import { Captions } from "./captions.js";
 import { Backoff, Playout, StageClock, offer, preferCodecs } from "./watch.js";
 
 const $ = (id) => document.getElementById(id);
@@ -284,161 +285,26 @@ function fit() {
   const most = ratio > 1 ? 0.42 : 0.2; // the sides of a room matter less than a head or hands
   root.dataset.fit = lost <= most ? "cover" : "contain";
 }
-new ResizeObserver(() => { fit(); captions.measure(); }).observe($("stage"));
+new ResizeObserver(fit).observe($("stage"));
 video.addEventListener("resize", fit);
 
 // Captions ----------------------------------------------------------------------------------------
 
-const LINGER_MS = 1100;
-
-class Captions {
-  constructor() {
-    this.list = []; this.shown = null; this.spans = []; this.index = -1; this.line = 0;
-    this.frame = 0; this.on = keep.get("captions") !== "off";
-  }
-
-  add({ turn, utterance, text, language, at_ms, words: timed }) {
-    this.list = this.list.filter((c) => c.turn !== turn || c.utterance !== utterance);
-    const caption = {
-      turn, utterance, language, at: at_ms, characters: Array.from(text), words: [...timed],
-      end: null, cut: false, begun: false,
-    };
-    this.list.push(caption);
-    this.list.sort((a, b) => a.at - b.at);
-    this.#run();
-    return caption;
-  }
-  more({ turn, utterance, words: timed }) {
-    const caption = this.find(turn, utterance);
-    if (!caption) return;
-    caption.words.push(...timed);
-    caption.words.sort((a, b) => a[0] - b[0]);
-    if (caption === this.shown) this.#show(caption);
-  }
-  /** The voice ran dry and went on: the words not spoken yet come later. */
-  shifted({ turn, utterance, at_ms }) {
-    const caption = this.find(turn, utterance);
-    if (caption) caption.at = at_ms;
-  }
-  heard({ turn, utterance, ms, finished, cancelled }) {
-    const caption = this.find(turn, utterance);
-    if (!caption || !finished) return;
-    caption.end = caption.at + ms;
-    caption.cut = cancelled;
-  }
-  find(turn, utterance) { return this.list.find((c) => c.turn === turn && c.utterance === utterance); }
-  clear() { this.list = []; this.#show(null); this.#speak(false); }
-  switch(on) { this.on = on; keep.set("captions", on ? "on" : "off"); this.#visible(); }
-
-  #run() { if (!this.frame) this.frame = requestAnimationFrame(() => this.#step()); }
-
-  #step() {
-    this.frame = 0;
-    const now = seenNow();
-    if (now !== null) this.#at(now);
-    if (this.list.length || this.shown) this.#run();
-  }
-
-  #at(now) {
-    let current = null;
-    for (const caption of this.list) if (caption.at <= now && !(caption.cut && caption.at >= caption.end)) current = caption;
-    for (const caption of this.list) {
-      if (caption.begun || caption.at > now) continue;
-      caption.begun = true;
-      if (caption.cut && caption.end <= caption.at) continue; // silenced before its first sound
-      chat.reveal(caption);
-      put($("spoken"), caption.characters.join(""));
-      if (caption.language) $("spoken").lang = caption.language;
-      answered(caption.turn);
-    }
-    if (current) {
-      const last = current.words.at(-1);
-      const stop = current.end ?? current.at + (last ? last[3] : 0);
-      const silent = now > stop && current.end !== null;
-      if (now > stop + (current.cut ? 350 : LINGER_MS) && (current.end !== null || now > stop + 15000)) current = null;
-      this.#speak(current !== null && !silent);
-    } else this.#speak(false);
-    // What is over goes, except the newest, which lingers.
-    this.list = this.list.filter((c) => c === current || !c.begun || (current && c.at > current.at));
-    if (current !== this.shown) this.#show(current);
-    if (current) this.#follow(now - current.at, now);
-  }
-
-  #speak(speaking) { if (page.speaking !== speaking) { page.speaking = speaking; showState(); } }
-
-  #show(caption) {
-    this.shown = caption;
-    this.index = -1;
-    this.spans = [];
-    this.line = 0;
-    const target = $("caption");
-    target.replaceChildren();
-    target.style.translate = "";
-    if (caption) {
-      target.lang = caption.language || "en";
-      const text = (from, to) => caption.characters.slice(from, to).join("");
-      let at = 0;
-      for (const [start, stop] of caption.words) {
-        if (start < at) { this.spans.push(this.spans.at(-1)); continue; } // two words in one place
-        if (start > at) target.append(text(at, start));
-        // A mark clings to its word, so that a line never begins with it.
-        const span = make("span", "", text(start, stop));
-        target.append(span);
-        this.spans.push(span);
-        at = stop;
-      }
-      target.append(text(at));
-    }
-    this.#visible();
-    this.measure();
-  }
-  #visible() {
-    $("captions").hidden = !(this.shown && this.on);
-    root.toggleAttribute("data-captioned", Boolean(this.shown && this.on));
-  }
-
-  /** Note on which line each word stands. */
-  measure() {
-    if (!this.shown || $("captions").hidden) return;
-    const height = parseFloat(getComputedStyle($("caption")).lineHeight) || 1;
-    this.lines = this.spans.map((span) => Math.round((span?.offsetTop ?? 0) / height));
-    const first = Math.min(...this.lines, Infinity);
-    this.lines = this.lines.map((line) => line - (Number.isFinite(first) ? first : 0));
-    this.height = height;
-    this.#turn(this.index, true);
-  }
-
-  #follow(ms) {
-    const timed = this.shown.words;
-    let index = this.index;
-    while (index + 1 < timed.length && timed[index + 1][2] <= ms) index++;
-    if (index === this.index) return;
-    for (let i = Math.max(0, this.index); i <= index; i++) this.spans[i].className = "said";
-    if (index >= 0) this.spans[index].className = "now";
-    this.index = index;
-    this.#turn(index, false);
-  }
-
-  /** Two lines at a time: turn over when the voice reaches the third. */
-  #turn(index, force) {
-    if (!this.lines) return;
-    const line = 2 * Math.floor((this.lines[Math.max(0, index)] ?? 0) / 2);
-    if (line === this.line && !force) return;
-    this.line = line;
-    $("caption").style.translate = line ? `0 ${-line * this.height}px` : "";
-  }
-
-  /** The word being spoken, for tests and curious people. */
-  get word() {
-    if (!this.shown || this.index < 0) return null;
-    const [start, stop, from, to] = this.shown.words[this.index];
-    return {
-      turn: this.shown.turn, utterance: this.shown.utterance, index: this.index,
-      text: this.shown.characters.slice(start, stop).join(""), start_ms: from, stop_ms: to,
-    };
-  }
-}
-const captions = new Captions();
+const captions = new Captions($("caption"), {
+  seen: seenNow,
+  begin(caption) {
+    chat.reveal(caption);
+    put($("spoken"), caption.characters.join(""));
+    if (caption.language) $("spoken").lang = caption.language;
+    answered(caption.turn);
+  },
+  speak(speaking) { page.speaking = speaking; showState(); },
+  show(shown) {
+    $("captions").hidden = !shown;
+    root.toggleAttribute("data-captioned", shown);
+  },
+});
+captions.switch((keep.get("captions") ?? root.dataset.captions) !== "off");
 
 // Latency of the last answer ----------------------------------------------------------------------
 
@@ -784,7 +650,6 @@ function fold(open, remember = true) {
   $("chat-toggle").setAttribute("aria-expanded", String(open));
   if (remember) keep.set("chat", root.dataset.chat);
   if (open) { chat.unread = 0; $("unread").hidden = true; chat.toEnd(); }
-  requestAnimationFrame(() => captions.measure());
 }
 fold(keep.get("chat") !== "closed", false);
 
@@ -793,6 +658,7 @@ $("mute").onclick = (event) => { event.stopPropagation(); sounder.toggle(); };
 $("sound").onclick = (event) => { event.stopPropagation(); sounder.toggle(); };
 function toggleCaptions() {
   captions.switch(!captions.on);
+  keep.set("captions", captions.on ? "on" : "off");
   $("captions-toggle").setAttribute("aria-pressed", String(captions.on));
 }
 $("captions-toggle").onclick = toggleCaptions;

@@ -56,6 +56,14 @@ def test_japanese_and_chinese_break_between_words_and_never_before_a_mark() -> N
     assert found == [("我刚才一直在数窗户上的雨滴，", "外面真的很安静，连猫都睡着了。")]
 
 
+def test_a_japanese_phrase_keeps_its_particles() -> None:
+    text = "甘く煮て、ごはんを詰めたいなり寿司なら十個でも食べられますよ。"
+    pattern = r"甘く|煮て|ごはん|を|詰めた|いなり寿司|なら|十個|でも|食べられ|ます|よ"
+    assert lines(text, "ja", pattern) == [
+        ("甘く煮て、ごはんを詰めたいなり寿司なら", "十個でも食べられますよ。")
+    ]
+
+
 def test_a_word_longer_than_a_line_is_broken_anywhere() -> None:
     found = lines("x" * 100)
     assert "".join("".join(block) for block in found) == "x" * 100

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dialogue.character import CaptionStyle
+from render.captions import lay_out
 from stage import wire
 from stage.config import Web as Settings
-from stage.web import Web
+from stage.web import DEFAULT_STYLE, Web
 
 RATE_HZ = 48_000
 BEEP_HZ = 880.0
@@ -36,6 +38,7 @@ class FakeHost:
         size: tuple[int, int] = (320, 180),
         fps: int = 30,
         picture: Callable[[bool], Picture] | None = None,
+        style: CaptionStyle = DEFAULT_STYLE,
     ) -> None:
         self.lines: list[tuple[str, str, str]] = []
         self.offers: list[wire.Offer] = []
@@ -44,6 +47,7 @@ class FakeHost:
         self.web = Web(
             settings or Settings(port=0),
             title=title, theme=theme or {}, line=self._line, offer=self._offer,
+            style=style,
         )  # fmt: skip
         self.fps = fps
         width, height = size
@@ -118,14 +122,15 @@ class FakeHost:
         self.web.tell({"type": "reply", **about, "text": text})
         self.beeps += [(at_ms + start, at_ms + stop) for _, _, start, stop in words]
         half = max(1, len(words) // 2)
+        lines = lay_out(text, [(int(a), int(b), 0, 0) for a, b, *_ in words])
         self.web.tell(
             {
                 "type": "caption", **about, "text": text, "language": language,
-                "at_ms": at_ms, "words": words[:half],
+                "at_ms": at_ms, "words": words[:half], "lines": lines,
             }
         )  # fmt: skip
         if words[half:]:
-            self.web.tell({"type": "words", **about, "words": words[half:]})
+            self.web.tell({"type": "words", **about, "words": words[half:], "lines": lines})
         return at_ms
 
     def heard(self, turn: int, ms: float, *, cancelled: bool = False) -> None:

@@ -272,6 +272,23 @@ def test_a_caption_cut_short_is_corrected_in_the_track_too(tmp_path: Path) -> No
     assert beside(path) == ["1\n00:00:00,500 --> 00:00:01,500\nI walked all"]
 
 
+def test_an_end_that_comes_earlier_than_announced_is_kept_in_the_track(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    sink = made(path)
+
+    def told(k: int) -> None:
+        if k == 15:
+            sink.caption(block(0.5, 3.0, "Mika,"))
+        if k == 20:
+            sink.caption(block(0.5, 1.5, "Mika,"))
+        if k == 45:
+            sink.caption(block(0.5, 1.5, "Mika,", final=True))
+
+    record(sink, 4, told=told)
+    sink.close()
+    assert track_of(path) == [(pytest.approx(0.5), pytest.approx(1.5), "Mika,")]
+
+
 def test_a_film_without_captions_has_no_track_and_no_files(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     sink = made(path, captions=False)
