@@ -285,6 +285,8 @@ def _read_sheet(path: Path) -> _Sheet:
         missing = re.search(r"missing required field `(\w+)`", message)
         if missing:
             raise CharacterError(f"{path}:1: no {missing[1]}; add {missing[1]} = ...") from None
+        if "regex '^#" in message or "regex '^(#" in message:
+            message = "colours are written as #rrggbb, or #rrggbbaa where they are see-through"
         raise _error(path, text, key, f"is not right: {message}") from None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from avatar.motions import Motions, read_motions
 from avatar.pose import ParameterTable
 from avatar.rig import CharacterError as RigError
-from dialogue.character import Character, CharacterError, load_character
+from dialogue.character import CaptionStyle, Character, CharacterError, load_character
 from dialogue.plugins import EngineUnavailable, load, registered
 from stage.checks.finding import Finding, from_error, from_line
 
@@ -14,6 +14,9 @@ FEWEST_EXAMPLES = 5
 """A small model copies its manner from examples; fewer than this and it talks like a servant."""
 LONGEST_PERSONA = 900
 """Letters (a Chinese or Japanese sign counts three) that a model on two cores reads in time."""
+
+LEAST_CONTRAST = 4.5
+"""Of captions against what is behind them."""
 
 _CUE = re.compile(r"\[([A-Za-z][A-Za-z _-]*)\]")
 
@@ -39,6 +42,7 @@ def look_at_texts(folder: Path) -> tuple[list[Finding], Character | None]:
     except CharacterError as error:
         return [*found, from_line(folder, str(error))], None
     found += _languages(folder, character)
+    found += _captions(folder, character.captions)
     found += _voices(folder, character)
     if motions is not None:
         found += _cues(folder, motions)
@@ -84,6 +88,40 @@ def _languages(folder: Path, character: Character) -> list[Finding]:
                 )
             )  # fmt: skip
     return found
+
+
+def _captions(folder: Path, style: CaptionStyle) -> list[Finding]:
+    sheet = folder / "character.toml"
+    behind, what = (style.box, "box") if style.box else (style.outline, "outline")
+    found = []
+    if not style.box and not style.outline_width:
+        found.append(
+            Finding(
+                "warning", sheet, None, "captions have neither an outline nor a box",
+                "give [captions] outline_width = 0.07 or a box, or they drown in a bright picture",
+            )
+        )  # fmt: skip
+    for key in ("color", "now", "coming"):
+        ratio = contrast(getattr(style, key), behind)
+        if ratio < LEAST_CONTRAST:
+            found.append(
+                Finding(
+                    "warning", sheet, None,
+                    f"captions.{key} is hard to read on captions.{what} ({ratio:.1f} : 1)",
+                    f"make one lighter or darker: {LEAST_CONTRAST} : 1 can be read (WCAG 2.2, AA)",
+                )
+            )  # fmt: skip
+    return found
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours (#rrggbb) as WCAG 2.2 defines it: 1 to 21."""
+    bright = []
+    for colour in (one, other):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        bright.append(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2])
+    return (max(bright) + 0.05) / (min(bright) + 0.05)
 
 
 def _heading(file: Path, code: str) -> int | None:

@@ -56,6 +56,9 @@ def test_fallback_lines_exist_in_every_language(tmp_path: Path) -> None:
         ("[voice.engines]", "[voice.engine]", [":9:", "voice.engine", "'engines'"]),
         ("dodge =", "doge =", ["character.toml:14:", "texts.en.doge", "'dodge'"]),
         ('languages = ["en", "zh", "ja"]', "languages = []", ["character.toml:3:", "languages"]),
+        ("\n[pron", '\n[captions]\ncolour = "#fff"\n[pron', ["captions.colour", "'color'"]),
+        ("\n[pron", '\n[captions]\nnow = "amber"\n[pron', [":6:", "captions.now", "#rrggbb"]),
+        ("\n[pron", "\n[captions]\nsize = 5\n[pron", [":6:", "captions.size"]),
         ("\n[pron", 'safety = "famly"\n[pron', ["character.toml:4:", "'family'"]),
     ],
 )

@@ -43,6 +43,8 @@ class FakeHost:
         self.lines: list[tuple[str, str, str]] = []
         self.offers: list[wire.Offer] = []
         self.answer_lines = False
+        self.breaks: list[tuple[int, int]] = []
+        """Where captions break; empty: where the body would break them."""
         self.on_air = True
         self.web = Web(
             settings or Settings(port=0),
@@ -122,7 +124,7 @@ class FakeHost:
         self.web.tell({"type": "reply", **about, "text": text})
         self.beeps += [(at_ms + start, at_ms + stop) for _, _, start, stop in words]
         half = max(1, len(words) // 2)
-        lines = lay_out(text, [(int(a), int(b), 0, 0) for a, b, *_ in words])
+        lines = self.breaks or lay_out(text, [(int(a), int(b), 0, 0) for a, b, *_ in words])
         self.web.tell(
             {
                 "type": "caption", **about, "text": text, "language": language,

@@ -54,6 +54,11 @@ def test_a_persona_without_a_language_is_told(kohaku: Path) -> None:
     assert "## ja" in _one(kohaku, "persona.md", "nothing for language 'ja'").remedy
 
 
+def test_captions_that_cannot_be_read_are_told(kohaku: Path) -> None:
+    _edit(kohaku / "character.toml", r'now = "#f3ab45"', 'now = "#3a2a44"')
+    assert "4.5" in _one(kohaku, "character.toml", "captions.now is hard to read").remedy
+
+
 def test_an_unknown_cue_in_an_example_is_told_with_its_line(kohaku: Path) -> None:
     _edit(kohaku / "examples.md", r"\[wave\]", "[moonwalk]")
     found = _one(kohaku, "examples.md", "[moonwalk]")

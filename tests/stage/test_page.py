@@ -146,6 +146,37 @@ def test_captions_follow_the_voice_within_80_ms_and_the_picture_within_150_ms() 
     show(test)
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "lines"),
+    [
+        ("en", "I walked all the way down to the lantern market with the old fox. And back again.",
+         ["I walked all the way down", "to the lantern market with the old fox."]),
+        ("zh", "我刚才一直在数窗户上的雨滴，外面真的很安静，连猫都睡着了。",
+         ["我刚才一直在数窗户上的雨滴，", "外面真的很安静，连猫都睡着了。"]),
+        ("ja", "甘くて、ごはんを詰めたいなり寿司ならいくつでも、ずっと食べられます。",
+         ["甘くて、ごはんを詰めたいなり寿司なら", "いくつでも、ずっと食べられます。"]),
+    ],
+)  # fmt: skip
+def test_captions_have_the_lines_of_the_body_and_end_at_the_last_word_heard(
+    language: str, text: str, lines: list[str]
+) -> None:
+    async def test(host: FakeHost, page: Page) -> None:
+        words = spoken(text, each_ms=60_000, gap_ms=0)
+        host.breaks = [(text.index(line), text.index(line) + len(line)) for line in lines]
+        turn = host.think(host.chat("Mika", "And?"))
+        host.speak(turn, text, language, words, lead_ms=-1000.0)
+        shown = "[...document.querySelectorAll('#caption .line')].map((l) => l.textContent)"
+        await page.until("bunraku.word?.index === 0")
+        assert await page.evaluate(shown) == lines
+        assert await page.evaluate("document.querySelector('#caption').lang") == language
+        host.heard(turn, 1500, cancelled=True)
+        first = text[words[0][0] : words[0][1]]
+        await page.until(f"JSON.stringify({shown}) === JSON.stringify(['{first}'])")
+        await page.until("document.querySelector('#captions').hidden", 5)
+
+    show(test)
+
+
 def test_a_new_body_is_on_screen_again_by_itself() -> None:
     async def test(host: FakeHost, page: Page) -> None:
         await host.restart()

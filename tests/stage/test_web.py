@@ -7,10 +7,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from dialogue.character import CaptionStyle
 from stage import web, wire
 from stage.config import ConfigError
 from stage.config import Web as Settings
-from stage.web import Budget, Memory, Outbox, Web, clean, theme_css
+from stage.web import Budget, Memory, Outbox, Web, caption_css, clean, theme_css
 
 
 class House:
@@ -604,6 +605,16 @@ def test_the_theme_becomes_custom_properties() -> None:
     assert theme_css({"amber": "#F3AB45", "chat_width": "20rem"}) == (
         ":root {\n  --amber: #F3AB45;\n  --chat-width: 20rem;\n}\n"
     )
+
+
+def test_a_characters_captions_become_custom_properties() -> None:
+    css = caption_css(CaptionStyle(font=("EB Garamond",), size=1.2, box="#181b3eb0"))
+    assert '--caption-font: "EB Garamond", Inter,' in css
+    assert '--caption-font-ja: "EB Garamond", "Hiragino Sans",' in css
+    assert "--caption-scale: 1.2;" in css
+    assert "--caption-box: #181b3eb0;" in css
+    assert ".captions {" not in css
+    assert "top: max(" in caption_css(CaptionStyle(position="top"))
 
 
 @pytest.mark.parametrize("value", ["red;} body{display:none", "url(http://evil)", "}", ""])
