@@ -23,7 +23,15 @@ import numpy as np
 from dialogue.background import be_nicer
 from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
 from render.captions import Caption
-from render.contracts import CaptionSink, DeviceClockSink, HostSink, ReportingSink, Sink, StemSink
+from render.contracts import (
+    CaptionSink,
+    DeviceClockSink,
+    HostSink,
+    OffAir,
+    ReportingSink,
+    Sink,
+    StemSink,
+)
 from render.frames import Pixels, VideoFrame
 from voice.speech import Samples
 
@@ -111,6 +119,11 @@ class Air:
     def blank_host(self) -> Pixels:
         """Lend memory for the host alone; as `blank`, BGRA only."""
         return self._pool.blank_host()
+
+    @property
+    def over(self) -> bool:
+        """True when a sink has ended the show (`OffAir`)."""
+        return any(line.ends_show for line in self._lines.values())
 
     def blank(self) -> tuple[Pixels, Pixels]:
         """Lend memory for the next picture, to be given back with `video`.
@@ -292,6 +305,8 @@ class _Line:
         self._error = ""
         self._failures = 0
         self._sink: Sink | None = None
+        self.ends_show = False
+        """The sink has left the air and wants the show to end."""
         self._thread = threading.Thread(target=self._run, name=f"sink-{name}", daemon=True)
         self._thread.start()
 
@@ -426,11 +441,13 @@ class _Line:
             except Exception as error:
                 with self._change:
                     self._off(_line(error))
+                    if isinstance(error, OffAir):
+                        self._state, self.ends_show = "closed", error.end_show
                 self._sink = None
                 if sink is not None:
                     with contextlib.suppress(Exception):  # broken: the first error is what counts
                         sink.close()
-            if self._blocking or not self._rest():
+            if self._state == "closed" or self._blocking or not self._rest():
                 return
 
     def _rest(self) -> bool:

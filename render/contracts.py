@@ -43,6 +43,23 @@ class Renderer(Protocol):
         """Return x, y, width, height of the mouth's surroundings at rest, in pixels."""
 
 
+class OffAir(Exception):
+    """Raised by a sink that leaves the air as it should (its window was closed): no failure.
+
+    It is closed and not made anew; the show goes on, or ends with it.
+    """
+
+    def __init__(self, why: str, *, end_show: bool = False) -> None:
+        """Leave.
+
+        Args:
+            why: one line.
+            end_show: the whole show is over.
+        """
+        super().__init__(why)
+        self.end_show = end_show
+
+
 @runtime_checkable
 class HostRenderer(Protocol):
     """A renderer that can also draw the host without the scene."""

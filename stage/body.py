@@ -424,6 +424,7 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
     cpu = _Cpu()
     announced = False
     missed = 0
+    over = False
     while True:
         while True:
             wait_s = max(0.0, (pacer.due() - clock.now()) / TICKS_PER_S)
@@ -450,6 +451,9 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
         if pts - last_pulse >= PULSE_TICKS:
             last_pulse = pts
             link.send(_pulse(body, pacer, clock, cpu.read()))
+            if air.over and not over:
+                over = True
+                link.send(wire.Quit())
 
 
 def _answer(link: wire.Link, body: Body, viewers: Any, offer: wire.Offer) -> None:

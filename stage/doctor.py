@@ -47,7 +47,7 @@ LICENCES = {
 _CHEAP = (("tts", "espeak"),)
 """Made to find out: their constructors only look for a program."""
 
-_DEVICES = (("sink", "camera"), ("sink", "device"))
+_DEVICES = (("sink", "camera"), ("sink", "device"), ("sink", "window"))
 """They need more than software."""
 
 
@@ -131,7 +131,7 @@ def _why_not(
         except ModelError as error:
             return str(error)
     if (entry.kind, entry.name) in _DEVICES:
-        check = {"camera": camera, "device": sound}[entry.name]()[0]
+        check = {"camera": camera, "device": sound, "window": display}[entry.name]()[0]
         return "" if check.state == "ok" else f"{check.text}; {check.remedy}"
     wanted = [key for key in _required(engine) if key not in needs]
     if wanted and entry.kind in ("llm", "tts", "asr"):
@@ -199,7 +199,7 @@ def examine(show: Show) -> list[Check]:
     checks = [*python(), *machine(store), *models(show, store)]
     states = engines(list(plugins.KINDS), store)
     checks += [*character(show), *engine_checks(show, states)]
-    return [*checks, port(show), *sound(), *camera(), *streams(), *programs()]
+    return [*checks, port(show), *sound(), *camera(), *display(), *streams(), *programs()]
 
 
 def python() -> list[Check]:
@@ -396,6 +396,23 @@ def camera() -> list[Check]:
     from stage import cameras
 
     return cameras.look()
+
+
+def display() -> list[Check]:
+    """Return whether a window can be shown; without opening one."""
+    if sys.platform == "darwin":
+        return [Check("display", "ok", "windows are the browser's here: open the stage page")]
+    if not _installed("sdl2"):
+        text = "a window (optional): SDL is not installed"
+        return [Check("display", "warn", text, "`pip install 'bunraku[window]'`")]
+    if sys.platform == "linux":
+        screens = [name for key in ("WAYLAND_DISPLAY", "DISPLAY") if (name := os.environ.get(key))]
+        if not screens:
+            text = "a window (optional): this session has no display"
+            remedy = "start `bunraku live --window` on the machine's screen, or set DISPLAY (=:0)"
+            return [Check("display", "warn", text, remedy)]
+        return [Check("display", "ok", f"a window can be shown on {screens[0]}")]
+    return [Check("display", "ok", "a window can be shown")]
 
 
 def streams() -> list[Check]:

@@ -37,7 +37,7 @@ class Ready(_Message, frozen=True):
 
 
 class Quit(_Message, frozen=True):
-    """Finish and end."""
+    """Finish and end. From the body: a sink has ended the show (a window was closed)."""
 
 
 class Note(_Message, frozen=True):

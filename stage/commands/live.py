@@ -6,6 +6,7 @@
   bunraku live --record show.mkv --split 30min    in parts of half an hour: show-001.mkv, ...
   bunraku live --camera                           also be a webcam, and play the sound beside it
   bunraku live --camera --device "VB-Cable"       the same for a call: the sound into a cable
+  bunraku live --size portrait --fullscreen       on this machine's screen, without a browser
   bunraku live --music ~/Music/calm                with music that steps back when the host speaks
   bunraku live --push 'rtmp://live.twitch.tv/app/{TWITCH_KEY}'
                                                   stream it; the key is read from the environment
@@ -62,6 +63,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="feed the virtual camera, and play the sound in time with it",
     )
+    parser.add_argument("--window", action="store_true", help="show it on this machine, with sound")
+    parser.add_argument("--fullscreen", action="store_true", help="the window fills its monitor")
+    parser.add_argument("--monitor", type=int, help="the window's monitor, from 1")
     parser.add_argument("--speakers", action="store_true", help="play the sound on this machine")
     parser.add_argument(
         "--device",
@@ -124,11 +128,17 @@ def _show(arguments: argparse.Namespace) -> Show:
         raise ConfigError("--split needs --record FILM: what is split is the film")
     if arguments.camera:
         sinks.setdefault("camera", SinkTable("camera", {}))
+    window = arguments.window or arguments.fullscreen or arguments.monitor is not None
+    if window:
+        table: dict[str, Any] = {"fullscreen": arguments.fullscreen}
+        if arguments.monitor is not None:
+            table["monitor"] = arguments.monitor
+        sinks["window"] = SinkTable("window", table)
     if arguments.device:
         number = arguments.device.isdigit()  # PortAudio knows its devices by number too
         device = int(arguments.device) if number else arguments.device
         sinks["speakers"] = SinkTable("device", {"device": device})
-    elif arguments.camera or arguments.speakers:
+    elif arguments.camera or arguments.speakers or window:
         sinks.setdefault("speakers", SinkTable("device", {}))
     sinks |= _pushes(arguments.push)
     llm = show.llm
@@ -233,6 +243,8 @@ async def _live(show: Show, lines: list[Any] | None, marks: list[dict[str, Any]]
                 chosen[message.turn] = message
             case wire.Pulse():
                 pulses.append(message)
+            case wire.Quit():
+                over.set()
             case wire.Done():
                 line = chosen.pop(message.turn, None)
                 marks.append(

@@ -65,6 +65,29 @@ def test_a_host_that_is_not_of_this_machine_stops_a_show() -> None:
     assert doctor.port(Show(web=Web(host="192.0.2.1"))).state == "bad"
 
 
+def test_a_session_without_a_display_is_told_how_to_get_a_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    monkeypatch.setattr(doctor, "_installed", lambda module: True)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    (check,) = doctor.display()
+    assert (check.state, "no display" in check.text, "DISPLAY" in check.remedy) == (
+        "warn", True, True
+    )  # fmt: skip
+    monkeypatch.setenv("DISPLAY", ":7")
+    (check,) = doctor.display()
+    assert (check.state, check.text) == ("ok", "a window can be shown on :7")
+
+
+def test_a_window_without_sdl_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    monkeypatch.setattr(doctor, "_installed", lambda module: False)
+    (check,) = doctor.display()
+    assert (check.state, "bunraku[window]" in check.remedy) == ("warn", True)
+
+
 def engine(kind: str, name: str, why: str = "", languages: tuple[str, ...] = ()) -> EngineState:
     entry = EngineEntry(kind, name, f"{name}:{name}", "bunraku")
     return EngineState(entry, "warn" if why else "ok", why, languages, {}, "")

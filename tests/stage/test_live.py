@@ -93,3 +93,15 @@ def test_the_operator_is_told_what_to_choose_where() -> None:
     assert live._lesson(show("--camera", "--device", "Cable")).endswith(
         "the sound is on Cable, in time with it"
     )
+
+
+def test_a_window_comes_with_sound() -> None:
+    made = show("--window").sinks
+    assert (made["window"].engine, made["window"].options) == ("window", {"fullscreen": False})
+    assert made["speakers"].engine == "device"
+
+
+def test_full_screen_and_a_monitor_mean_a_window() -> None:
+    made = show("--fullscreen", "--monitor", "2", "--size", "portrait", "--fps", "60")
+    assert made.sinks["window"].options == {"fullscreen": True, "monitor": 2}
+    assert (made.video.width, made.video.height, made.video.fps) == (1080, 1920, 60)
