@@ -20,13 +20,14 @@ from typing import Any, Literal
 from avatar.performer import Performer
 from dialogue import plugins
 from dialogue.background import LOWEST, apart
+from dialogue.character import CaptionStyle
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
 from render import mix
 from render.adapt import Adapter, ladder
 from render.air import Air
 from render.captioner import Captioner
 from render.clock import DeviceClock, Follower
-from render.contracts import Renderer
+from render.contracts import CaptionSink, Renderer
 from render.convert import to_i420
 from render.frames import VideoFrame
 from render.mix import Duck, Mixer
@@ -81,6 +82,8 @@ class Body:
         self.mixer = Mixer(self.playout, music, duck)
         self.performer = performer
         self.captioner = Captioner()
+        self.burn: CaptionStyle | None = None
+        """How captions look in the picture of sinks that have no text; None: not at all."""
         self.painter = Painter(renderer)
         self.air = air
         self.frame_ticks: Ticks = TICKS_PER_S // fps
@@ -128,7 +131,7 @@ class Body:
                 self.performer.state(message.state, pts)
             case wire.SinkAdd():
                 try:
-                    self.air.add(message.name, lambda: make_sink(message.engine, message.options))
+                    self.air.add(message.name, lambda: self._make_sink(message))
                     self._follow(message.name, plugins.load("sink", message.engine))
                 except plugins.EngineUnavailable as error:
                     self._tell(wire.Note(role="body", level="error", text=str(error)))
@@ -193,6 +196,14 @@ class Body:
             else "drawing in full again"
         )  # fmt: skip
         self._tell(wire.Note(role="picture", level="warning", text=text))
+
+    def _make_sink(self, message: wire.SinkAdd) -> Any:
+        sink = make_sink(message.engine, message.options)
+        if self.burn is None or isinstance(sink, CaptionSink):
+            return sink
+        from render.burn import BurnedSink
+
+        return BurnedSink(sink, self.burn)
 
     @property
     def idle(self) -> bool:
@@ -346,7 +357,7 @@ def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Bod
     )
     mix.ready()
     music = make_music(show, tell, waits=air.blocking) if show.music.path else None
-    return Body(
+    body = Body(
         renderer, performer, air,
         fps=video.fps, pause_ms=show.voice.pause_ms, tell=tell, music=music,
         clock=show.clock,
@@ -355,6 +366,8 @@ def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Bod
             release_ms=show.music.release_ms,
         ),
     )  # fmt: skip
+    body.burn = character.captions if show.captions.burn else None
+    return body
 
 
 def make_music(show: Show, tell: Callable[[wire.Message], None], *, waits: bool) -> Music | None:
