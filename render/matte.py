@@ -61,6 +61,8 @@ class Packer:
         Args:
             host: BGRA, premultiplied, shape (height, width, 4).
         """
+        host = host.view()
+        host.flags.writeable = False  # as sinks get it: compiled for one kind of array only
         half = cv2.resize(host, self._half, interpolation=cv2.INTER_AREA)
         near = cv2.blur(half, (3, 3))
         far = cv2.resize(half, self._far, interpolation=cv2.INTER_AREA)

@@ -27,6 +27,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from dialogue.plugins import EngineError
 from dialogue.ticks import TICKS_PER_S, Ticks
+from render import matte
 from render.encode import BT709, LIMITED, MATRIX_BT601
 from render.frames import Pixels
 from voice.speech import Samples
@@ -340,6 +341,8 @@ class House:
             raise EngineError(
                 f"webrtc: {self._most} viewers are watching already; raise `max_viewers`"
             )
+        if view == "overlay":
+            await asyncio.to_thread(matte.ready)  # half a second once, which nobody waits for
         viewer = Viewer(self.ice_servers, view)
         self.viewers = (*self.viewers, viewer)
 

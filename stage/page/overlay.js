@@ -190,10 +190,11 @@ async function sound() {
     video.muted = true;
     await video.play().catch(() => {});
   }
-  $("hint").hidden = !silent || Boolean(window.obsstudio);
-  $("hint").textContent = "Click once for sound, or allow this address to play sound in the browser's settings.";
+  const hint = silent && !window.obsstudio;
+  $("hint").hidden = !hint;
+  $("hint").textContent = hint ? "Click once for sound, or allow this address to play sound in the browser's settings." : "";
 }
-for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => { if (!$("hint").hidden) sound(); });
+for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => setTimeout(() => { if (!$("hint").hidden) sound(); }));
 
 // The show ----------------------------------------------------------------------------------------
 
