@@ -257,6 +257,7 @@ class DeviceSink:
     """Plays the show's sound on a device."""
 
     needs: ClassVar[Mapping[str, str]] = {}
+    takes_pixels: ClassVar[bool] = False
 
     def __init__(
         self, *, device: str | int | None = None, latency_ms: float = 30.0, offset_ms: float = 0.0
