@@ -2,8 +2,9 @@
 //
 // One video brings colour above, matte below (`render/matte.py`); each new picture of it is put
 // together on the canvas as soon as the browser would have shown it. What can be asked for in the
-// address: `fit`, `x`, `y`, `zoom`, `flip`, `light`, `sound` (docs/overlay.md).
+// address: `captions`, `fit`, `x`, `y`, `zoom`, `flip`, `light`, `sound` (docs/overlay.md).
 
+import { Captions } from "./captions.js";
 import { Backoff, Playout, StageClock, offer, preferCodecs } from "./watch.js";
 
 const GAP = 16; // rows between colour and matte
@@ -218,6 +219,11 @@ const EVENTS = {
   clock({ stage_ms, age_ms }) { clock.pulse(stage_ms, age_ms); },
 };
 
+const captions = wish.get("captions") !== "1" ? null : new Captions($("caption"), {
+  seen() { const now = clock.now(); return now === null ? null : now - playout.delayMs; },
+  show(shown) { $("captions").hidden = !shown; },
+});
+
 const wait = new Backoff(5000);
 let socket = null;
 /** Hear from the show, again and again, for as long as this page is open. */
@@ -231,6 +237,7 @@ function listen() {
     const event = JSON.parse(data);
     if (event.type === "hello") wait.reset();
     EVENTS[event.type]?.(event);
+    captions?.take(event);
   };
   socket.onclose = () => { clearTimeout(late); show.open = false; setTimeout(listen, wait.next()); };
 }
@@ -242,6 +249,7 @@ Object.defineProperty(window, "bunraku", {
   value: Object.freeze({
     get picture() { return root.dataset.picture ?? "none"; },
     get peer() { return media.state; },
+    get word() { return captions?.word ?? null; },
     get drawn() { return media.drawn; },
     get connections() { return media.connections; },
     get generation() { return show.generation; },

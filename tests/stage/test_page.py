@@ -177,6 +177,33 @@ def test_captions_have_the_lines_of_the_body_and_end_at_the_last_word_heard(
     show(test)
 
 
+def test_the_overlay_has_captions_where_its_address_asks_for_them() -> None:
+    async def run() -> None:
+        async with asyncio.timeout(90), FakeHost() as host, Chromium() as browser:
+            page = await browser.page(f"{host.address}overlay?captions=1", width=640, height=360)
+            await page.until("window.bunraku?.stageMs > 0")
+            text = "I walked all the way down to the lantern market with the old fox."
+            words = spoken(text, each_ms=60_000, gap_ms=0)
+            host.speak(host.think(host.chat("Mika", "And?")), text, "en", words, lead_ms=-1000.0)
+            await page.until("bunraku.word?.index === 0")
+            lines = "[...document.querySelectorAll('.line')].map((l) => l.textContent)"
+            assert await page.evaluate(lines) == [
+                "I walked all the way down", "to the lantern market with the old fox.",
+            ]  # fmt: skip
+            inside = (
+                "[...document.querySelectorAll('.line')].every((l) => { const b ="
+                " l.getBoundingClientRect(); return b.left >= 0 && b.right <= innerWidth"
+                " && b.top > innerHeight / 2 && b.bottom <= innerHeight; })"
+            )
+            assert await page.evaluate(inside)
+            bare = await browser.page(f"{host.address}overlay", width=640, height=360)
+            await bare.until("window.bunraku?.stageMs > 0")
+            assert await bare.evaluate("document.querySelector('#captions').hidden")
+            assert page.errors == bare.errors == []
+
+    asyncio.run(run())
+
+
 def test_a_new_body_is_on_screen_again_by_itself() -> None:
     async def test(host: FakeHost, page: Page) -> None:
         await host.restart()
