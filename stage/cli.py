@@ -16,6 +16,7 @@ COMMANDS = {
     "sheets": "draw a host's faces, mouths and gestures, and film a minute of them",
     "models": "list, fetch, verify and remove models",
     "engines": "list the engines: which are ready, and why the others are not",
+    "cable": "make a virtual audio cable: the host as a microphone for OBS, Discord or Zoom",
     "doctor": "check this machine: models, engines, devices, each with the remedy",
     "bench": "measure every figure we claim, beside its target",
 }

@@ -199,7 +199,7 @@ def examine(show: Show) -> list[Check]:
     checks = [*python(), *machine(store), *models(show, store)]
     states = engines(list(plugins.KINDS), store)
     checks += [*character(show), *engine_checks(show, states)]
-    return [*checks, port(show), *sound(), *camera(), *display(), *streams(), *programs()]
+    return [*checks, port(show), *sound(), *cable(), *camera(), *display(), *streams(), *programs()]
 
 
 def python() -> list[Check]:
@@ -389,6 +389,23 @@ def sound() -> list[Check]:
     names = ", ".join(str(device["name"]) for device in devices[:4])
     more = f" and {len(devices) - 4} more" if len(devices) > 4 else ""
     return [Check("sound", "ok", f"plays on: {names}{more}")]
+
+
+def cable(platform: str = sys.platform) -> list[Check]:
+    """Return whether there is a virtual audio cable, which only `--cable` needs."""
+    from stage import cables
+
+    if not platform.startswith("linux"):
+        return [Check("cable", "ok", "a virtual audio cable is a driver: see `bunraku cable`")]
+    try:
+        there = cables.find()
+    except plugins.EngineError as error:
+        text, _, remedy = str(error).removeprefix("cable: ").partition("; ")
+        return [Check("cable", "warn", f"no virtual audio cable: {text}", remedy)]
+    if there:
+        text = f"the virtual audio cable {cables.NAME} is there: `bunraku live --cable`"
+        return [Check("cable", "ok", text)]
+    return [Check("cable", "ok", "no virtual audio cable yet; `bunraku cable` makes it")]
 
 
 def camera() -> list[Check]:

@@ -9,8 +9,11 @@ anybody hears (`render.drift`). A device that goes away is one line; it is looke
 sound and picture are together from its first sample on.
 """
 
+import contextlib
+import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -84,6 +87,8 @@ class Player:
         self._playing = False
         self._wish: Ticks = 0  # sound that was missing to begin in time
         self._waited: Ticks = 0  # for it
+        self._hunger: Ticks = 0  # FLOOR for a while after an underrun
+        self._fed: Ticks = 0  # for how long
         self._rising: Ticks = 0  # samples of a fade-in still to do
         self._astray: Ticks = 0  # for how long the difference has been too great
         self._base: Ticks = 0  # pts of position 0, as seen from what was written last
@@ -100,8 +105,8 @@ class Player:
     def short(self) -> Ticks:
         """How much more sound should be ahead for it to be in time and never to run dry."""
         if not self._playing or min(self._low, self._lowest) == len(self._data):
-            return self._wish
-        return max(0, (0 if self.master else round(self.late)) - self._room())
+            return max(self._wish, self._hunger)
+        return max(self._hunger, (0 if self.master else round(self.late)) - self._room())
 
     @property
     def held(self) -> Ticks:
@@ -185,6 +190,8 @@ class Player:
         if left < RESERVE or self._astray > TICKS_PER_S:
             self.underruns += left < RESERVE
             self.anew += left >= RESERVE
+            if left < RESERVE:
+                self._hunger, self._fed = FLOOR, 0
             n = min(n, max(0, int((self.held - AFTER - self._between) / step)))
             self._take(out[skip : skip + n], step)
             out[skip + n :] = 0.0
@@ -218,6 +225,9 @@ class Player:
     def _watch(self, left: Ticks, passed: Ticks) -> None:
         self._low = min(self._low, left)
         self._watched += passed
+        self._fed += passed
+        if self._fed > PATIENCE:
+            self._hunger = 0
         if self._watched >= TICKS_PER_S:
             self._lowest, self._low, self._watched = self._low, len(self._data), 0
 
@@ -257,15 +267,21 @@ class DeviceSink:
     """Plays the show's sound on a device."""
 
     needs: ClassVar[Mapping[str, str]] = {}
-    takes_pixels: ClassVar[bool] = False
 
     def __init__(
-        self, *, device: str | int | None = None, latency_ms: float = 30.0, offset_ms: float = 0.0
+        self,
+        *,
+        device: str | int | None = None,
+        route: str = "",
+        latency_ms: float = 30.0,
+        offset_ms: float = 0.0,
     ) -> None:
         """Look for PortAudio.
 
         Args:
             device: name or number from `bunraku doctor`; None for the system's own.
+            route: on Linux, which sink of PipeWire or PulseAudio to play into (its name in
+                `pactl list short sinks`), such as the one that `bunraku cable` makes.
             latency_ms: asked of the device; it may take more.
             offset_ms: how much later than the pictures the sound leaves, to make up for what shows
                 them being slow; negative for earlier.
@@ -273,17 +289,10 @@ class DeviceSink:
         Raises:
             EngineUnavailable: PortAudio is missing.
         """
-        try:
-            import sounddevice
-        except OSError:
-            raise EngineUnavailable(
-                "device: PortAudio is missing; run `sudo apt install libportaudio2`"
-            ) from None
-        except ModuleNotFoundError:
-            raise EngineUnavailable(
-                "device: sounddevice is missing; run `pip install sounddevice`"
-            ) from None
-        self._library = sounddevice
+        self._library = self._portaudio()
+        self._route = route
+        if route and device is None:
+            device = "pulse"  # ALSA's way into the sound server
         self._device, self._latency_s = device, latency_ms / 1e3
         self._offset = from_ms(offset_ms)
         self._player = Player()
@@ -294,6 +303,19 @@ class DeviceSink:
         self._begun: int | None = None  # when the first sample was heard
         self._heard_ns = 0  # when the sample after the last will be
         self._asked = 0  # samples, since then
+
+    def _portaudio(self) -> Any:
+        try:
+            import sounddevice
+        except OSError:
+            raise EngineUnavailable(
+                "device: PortAudio is missing; run `sudo apt install libportaudio2`"
+            ) from None
+        except ModuleNotFoundError:
+            raise EngineUnavailable(
+                "device: sounddevice is missing; run `pip install sounddevice`"
+            ) from None
+        return sounddevice
 
     @property
     def master(self) -> bool:
@@ -318,20 +340,26 @@ class DeviceSink:
         drift.ready()
         _look_again(self._library)
         try:
-            self._stream = self._library.OutputStream(
-                samplerate=TICKS_PER_S, channels=1, dtype="float32", device=self._device,
-                latency=self._latency_s, callback=self._fill,
-            )  # fmt: skip
+            with _routed(self._route):
+                self._stream = self._library.OutputStream(
+                    samplerate=TICKS_PER_S, channels=1, dtype="float32", device=self._device,
+                    latency=self._latency_s, callback=self._fill,
+                )  # fmt: skip
             _open.add(id(self))
             self._asked_ns = time.monotonic_ns()
             self._stream.start()
         except (self._library.PortAudioError, ValueError) as error:
-            raise EngineError(
-                f"device: cannot play on {self._name} ({error}); `bunraku doctor` lists the devices"
-            ) from None
+            remedy = (
+                "`sudo apt install libasound2-plugins` lets PortAudio into the sound server"
+                if self._route
+                else "`bunraku doctor` lists the devices"
+            )
+            raise EngineError(f"device: cannot play on {self._name} ({error}); {remedy}") from None
 
     @property
     def _name(self) -> str:
+        if self._route:
+            return f"the sound server's {self._route!r}"
         return "the default device" if self._device is None else repr(self._device)
 
     def anchor(self) -> tuple[Ticks, int] | None:
@@ -420,6 +448,25 @@ class DeviceSink:
         self._heard_ns = heard_ns + frames * 1_000_000_000 // TICKS_PER_S
         playing = self._player.playing
         self._anchor = (round(self._player.pts) + self._offset, self._heard_ns) if playing else None
+
+
+_routing = threading.Lock()
+
+
+@contextlib.contextmanager
+def _routed(sink: str) -> Iterator[None]:
+    """Let streams that are opened meanwhile play into a sink of the sound server."""
+    with _routing:
+        before = os.environ.get("PULSE_SINK")
+        if sink:
+            os.environ["PULSE_SINK"] = sink
+        try:
+            yield
+        finally:
+            if sink and before is None:
+                del os.environ["PULSE_SINK"]
+            elif sink and before is not None:
+                os.environ["PULSE_SINK"] = before
 
 
 _open: set[int] = set()

@@ -39,7 +39,6 @@ class FileSink:
     """
 
     needs: ClassVar[Mapping[str, str]] = {}
-    takes_pixels: ClassVar[bool] = False
 
     def __init__(
         self,

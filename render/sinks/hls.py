@@ -52,7 +52,6 @@ class HlsSink:
     """Writes a rolling HTTP Live Stream into `folder`."""
 
     needs: ClassVar[Mapping[str, str]] = {}
-    takes_pixels: ClassVar[bool] = False
 
     def __init__(
         self,

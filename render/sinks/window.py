@@ -59,6 +59,7 @@ class WindowSink:
     """Shows the pictures in a window; its sound goes out with the `device` sink beside it."""
 
     needs: ClassVar[Mapping[str, str]] = {}
+    silent: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -106,13 +106,13 @@ def compare(
     onsets, ends = edges(sound)
     moments, missed = [], 0
     for onset in onsets:
-        mouth = _change(times, pictures, onset + sound_s, opening=True)
+        mouth = change(times, pictures, onset + sound_s, opening=True)
         if mouth is None:
             missed += 1
         else:
             moments.append(Moment("opening", onset + sound_s, mouth))
     for end in ends:
-        mouth = _change(times, pictures, end + sound_s, opening=False)
+        mouth = change(times, pictures, end + sound_s, opening=False)
         if mouth is not None:
             moments.append(Moment("closure", end + sound_s, mouth))
     opened = np.array([m.offset_ms for m in moments if m.kind == "opening"])
@@ -160,12 +160,13 @@ def _edge(sound: npt.NDArray[np.float32], index: int, hop: int, way: int) -> flo
     return float(low + (heard[0] if way > 0 else heard[-1] + 1)) / RATE_HZ
 
 
-def _change(
+def change(
     times: Curve, pictures: npt.NDArray[np.uint8], at_s: float, *, opening: bool
 ) -> float | None:
     """Return when the mouth is half-way between shut and open around `at_s`; None if it rests.
 
-    Shut is what the mouth looks like before an onset (after an end), so that a head which has
+    `times` are of the `pictures` of the mouth's surroundings, shape (n, height, width). Shut is
+    what the mouth looks like before an onset (after an end), so that a head which has
     moved elsewhere in the film does not matter.
     """
     window = np.flatnonzero((times > at_s - BEFORE_S - 0.1) & (times < at_s + AFTER_S + 0.1))

@@ -74,6 +74,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         "virtual cable that a call listens to",
     )
     parser.add_argument(
+        "--cable",
+        action="store_true",
+        help="play the sound into the virtual cable that `bunraku cable` makes",
+    )
+    parser.add_argument(
         "--push",
         metavar="URL",
         action="append",
@@ -140,6 +145,8 @@ def _show(arguments: argparse.Namespace) -> Show:
         sinks["speakers"] = SinkTable("device", {"device": device})
     elif arguments.camera or arguments.speakers or window:
         sinks.setdefault("speakers", SinkTable("device", {}))
+    if arguments.cable:
+        sinks["cable"] = SinkTable("device", {**_cable()})
     sinks |= _pushes(arguments.push)
     llm = show.llm
     if arguments.llm:
@@ -159,6 +166,20 @@ def _show(arguments: argparse.Namespace) -> Show:
     if arguments.port is not None:
         web = msgspec.structs.replace(web, port=arguments.port)
     return msgspec.structs.replace(show, sinks=sinks, llm=llm, web=web, music=music)
+
+
+def _cable() -> dict[str, str]:
+    """Return the sound sink's keywords for the virtual cable.
+
+    Raises:
+        EngineError: it is not there, and could be.
+    """
+    from dialogue.plugins import EngineError
+    from stage import cables
+
+    if sys.platform.startswith("linux") and not cables.find():
+        raise EngineError("--cable: there is no cable yet; `bunraku cable` makes it")
+    return cables.options(sys.platform)
 
 
 def _lesson(show: Show) -> str:

@@ -11,7 +11,7 @@ from stage.bench.figures import Figure
 
 AREA = "air"
 
-MODULES: tuple[str, ...] = ("streams", "soak")
+MODULES: tuple[str, ...] = ("sound", "soak")
 """Modules of this package that measure, in the order in which they are printed."""
 
 
