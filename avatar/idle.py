@@ -69,7 +69,7 @@ class Blinks:
         if pair and draw.random() < 0.1:
             self._next(round(self._times[3]), draw.uniform(0.05, 0.14))
         else:
-            self._next(at, _skewed(draw, 3.4 * self.pace, 0.42, 1.0, 11.0))
+            self._next(at, _skewed(draw, 3.7 * self.pace, 0.42, 1.0, 11.0))
 
     def value(self, at: Ticks) -> float:
         """Return how far the lids are shut, 0..1."""
@@ -305,8 +305,8 @@ class Posture:
         lean = draw.uniform(-1, 1)
         self._stand.to(
             (
-                size * draw.uniform(-1.8, 1.8), size * 2.0 * lean,
-                size * (-1.1 * lean + draw.uniform(-1.6, 1.6)), draw.uniform(-0.07, 0.07),
+                size * draw.uniform(-2.2, 2.2), size * 2.8 * lean,
+                size * (-1.6 * lean + draw.uniform(-2.0, 2.0)), draw.uniform(-0.09, 0.09),
             ),
             at, from_s(draw.uniform(1.1, 2.2)),
         )  # fmt: skip

@@ -45,11 +45,11 @@ _SMILE_YIELDS = {"PP": 0.5, "FF": 0.6, "CH": 0.45, "oh": 0.55, "ou": 0.75, "RR":
 # Wandering on three time scales: parameter -> amplitude. The mouth has none: it rests in silence.
 _DRIFT = {
     "ParamAngleX": 3.38, "ParamAngleY": 2.21, "ParamAngleZ": 2.73, "ParamBodyAngleX": 1.43,
-    "ParamBodyAngleY": 0.65, "ParamBodyAngleZ": 1.17, "ParamShoulderY": 0.065, "ParamBrowLY": 0.058,
-    "ParamBrowRY": 0.058, "ParamArmLA": 0.046, "ParamArmRA": 0.046, "ParamHandL": 0.078,
-    "ParamHandR": 0.078, "ParamEarL": 0.091, "ParamEarR": 0.091,
+    "ParamBodyAngleY": 0.65, "ParamBodyAngleZ": 1.17, "ParamShoulderY": 0.065, "ParamBrowLY": 0.09,
+    "ParamBrowRY": 0.09, "ParamArmLA": 0.046, "ParamArmRA": 0.046, "ParamHandL": 0.078,
+    "ParamHandR": 0.078, "ParamEarL": 0.13, "ParamEarR": 0.13, "ParamTail": 0.4,
 }  # fmt: skip
-_BLINK_PACE = {"speaking": 0.8, "listening": 1.2, "thinking": 0.95}
+_BLINK_PACE = {"speaking": 0.95, "listening": 1.2, "thinking": 0.95}
 _DRIFT_PERIODS_S = (7.9, 3.1, 1.3)
 
 
@@ -96,6 +96,8 @@ class Performer:
         self._mischief = mood["mischief"]
         self._bearing = Glide(np.zeros(len(table)))
         self._lively = Glide(1.0)
+        self._energy = energy
+        self._phrase = Glide(np.zeros(5))  # head's turn, nod and lean, body's lean, brows
         self._state = "idle"
         self._attends_until: Ticks = 0
         self._cues_ahead = 0
@@ -258,7 +260,9 @@ class Performer:
             layer.start(pts)
         for gesture in self._motions.gestures.values():
             if gesture.idle_every is not None:
-                self._plan_habit(gesture, gesture.idle_every, pts)
+                self._plan_habit(gesture, gesture.idle_every, False, pts)
+            if gesture.talk_every is not None:
+                self._plan_habit(gesture, gesture.talk_every, True, pts)
         self._plan_acknowledgement(pts)
 
     def _perform(self, name: str, at: Ticks) -> None:
@@ -280,6 +284,7 @@ class Performer:
         self._lively.to(calm, at, from_s(0.8))
         self._bear(at)
         if was == "speaking" and name != "speaking":
+            self._phrase.to(np.zeros(5), at, from_s(1.1))
             self._agenda.add(at + from_ms(160), self._blinks.blink)
 
     def _bear(self, at: Ticks) -> None:
@@ -296,18 +301,29 @@ class Performer:
         self._blinks.pace = 1.7 if attending else _BLINK_PACE.get(self._state, 1.0)
 
     def _phrase_ended(self, at: Ticks) -> None:
-        if self._habits.random() < 0.42:
+        if self._habits.random() < 0.2:
             self._blinks.blink(at + from_ms(60))
         self._gaze.return_to_camera(at)
+        if self._state == "speaking":
+            # Each phrase has a bearing of its own: nobody says two with the head held the same.
+            draw, size = self._habits, 0.6 + 0.6 * self._energy
+            lean = draw.uniform(-1.0, 1.0)
+            self._phrase.to(
+                (size * draw.uniform(-3.4, 3.4), size * draw.uniform(-1.2, 1.8), size * 4.2 * lean,
+                 size * -1.2 * lean, size * draw.uniform(0.0, 0.14)),
+                at, from_s(draw.uniform(0.5, 0.9)),
+            )  # fmt: skip
 
-    def _plan_habit(self, gesture: Gesture, every: tuple[Ticks, Ticks], at: Ticks) -> None:
+    def _plan_habit(
+        self, gesture: Gesture, every: tuple[Ticks, Ticks], talking: bool, at: Ticks
+    ) -> None:
         share = self._habits.random() ** (0.7 + 0.8 * self._mischief)
         wait = every[0] + round((every[1] - every[0]) * share)
 
         def due(now: Ticks) -> None:
-            if self._state != "speaking" and not self._gestures.busy(now):
+            if (self._state == "speaking") == talking and not self._gestures.busy(now):
                 self._gestures.play(gesture, now)
-            self._plan_habit(gesture, every, now)
+            self._plan_habit(gesture, every, talking, now)
 
         self._agenda.add(at + wait, due)
 
@@ -328,16 +344,20 @@ class Performer:
         drift = self._drift.value(pts) * self._drift_by * float(self._lively.value(pts))
         values[self._drift_at] += drift
         turn, lean, tip, shoulder = self._posture.value(pts).tolist()
+        spoken_x, spoken_y, spoken_z, spoken_lean, spoken_brow = self._phrase.value(pts).tolist()
         breath = self._breath.value(pts)
         gaze_x, gaze_y = self._gaze.eyes.value(pts).tolist()
         head_x, head_y = self._gaze.head.value(pts).tolist()
         added = np.zeros(len(values) + 1)  # its last place takes what the table does not have
         added[own["ParamBodyAngleX"]] += turn + 4.2 * head_x
-        added[own["ParamBodyAngleZ"]] += lean
-        added[own["ParamAngleZ"]] += tip - 2.2 * head_x * (0.4 + head_y)
+        added[own["ParamBodyAngleZ"]] += lean + spoken_lean
+        added[own["ParamAngleX"]] += spoken_x
+        added[own["ParamAngleZ"]] += tip + spoken_z - 2.2 * head_x * (0.4 + head_y)
+        added[own["ParamBrowLY"]] += spoken_brow
+        added[own["ParamBrowRY"]] += 0.7 * spoken_brow
         added[own["ParamShoulderY"]] += shoulder + 0.1 * breath
         added[own["ParamBodyAngleY"]] += 0.35 * breath
-        added[own["ParamAngleY"]] += 0.7 * breath
+        added[own["ParamAngleY"]] += 0.7 * breath + spoken_y
         added[own["ParamBreath"]] += breath
         values += added[:-1]
         self._gestures.add_to(values, pts)
@@ -400,5 +420,6 @@ class Performer:
 _OWN = (
     "ParamAngleX", "ParamAngleY", "ParamAngleZ", "ParamEyeLOpen", "ParamEyeROpen",
     "ParamEyeBallX", "ParamEyeBallY", "ParamBodyAngleX", "ParamBodyAngleY", "ParamBodyAngleZ",
-    "ParamBreath", "ParamShoulderY", "ParamMouthOpenY", "ParamMouthForm",
+    "ParamBreath", "ParamShoulderY", "ParamMouthOpenY", "ParamMouthForm", "ParamBrowLY",
+    "ParamBrowRY",
 )  # fmt: skip

@@ -223,7 +223,7 @@ class Prosody:
         rise, fall = from_ms(draw.uniform(105, 140)), from_ms(draw.uniform(240, 340))
         self._put(at, rise, fall, head)
         if draw.random() < 0.25 + 0.5 * strength:
-            lift = 0.34 * size * draw.uniform(0.7, 1.2)
+            lift = 0.42 * size * draw.uniform(0.7, 1.2)
             brows = {"ParamBrowLY": lift, "ParamBrowRY": lift * draw.uniform(0.8, 1.0)}
             self._put(at, from_ms(130), from_ms(380), brows)
         if draw.random() < 0.3 * strength:
@@ -237,7 +237,7 @@ class Prosody:
         early, late = melody.pitch.at(local - from_ms(420)), melody.pitch.at(local - from_ms(90))
         if early and late and late > 1.16 * early:  # the voice rises: a question
             side = draw.choice((-1.0, 1.0))
-            rise = {"ParamBrowLY": 0.4, "ParamBrowRY": 0.36, "ParamAngleZ": 4.0 * side,
+            rise = {"ParamBrowLY": 0.62, "ParamBrowRY": 0.54, "ParamAngleZ": 4.6 * side,
                     "ParamAngleY": 1.5}  # fmt: skip
             self._put(at, from_ms(220), from_ms(700), rise)
         elif draw.random() < 0.8:

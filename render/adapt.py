@@ -26,7 +26,6 @@ MOST_PATIENCE = 150
 """Five minutes."""
 RELAPSE = 30
 """Who has to go down again within so many chunks (a minute) has come up too early."""
-_LARGE = 1_300_000  # pixels: from here on three quarters of the size save something
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +47,15 @@ class Level:
         return ", ".join(word for word in (size, rate) if word)
 
 
-def ladder(width: int, height: int, *, resizable: bool = True) -> tuple[Level, ...]:
-    """Return the levels for pictures of that size, best first.
-
-    At 720p drawing at 3/4 and scaling up costs as much as drawing (8.3 against 8.9 ms), so that
-    rung is for larger pictures; 1/2 saves a third at either size.
+def ladder(*, resizable: bool = True) -> tuple[Level, ...]:
+    """Return the levels, best first.
 
     Args:
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
-        resizable: whether the renderer can draw smaller ones.
+        resizable: whether the renderer can draw smaller pictures.
     """
     if not resizable:
         return Level(), Level(1.0, 2)
-    middle = (Level(0.75),) if width * height > _LARGE else ()
-    return Level(), *middle, Level(0.5), Level(0.5, 2)
+    return Level(), Level(0.75), Level(0.5), Level(0.5, 2)
 
 
 class Adapter:

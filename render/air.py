@@ -102,11 +102,6 @@ class Air:
             line.end()
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of its pictures, in pixels."""
-        return self._size[:2]
-
-    @property
     def watched(self) -> bool:
         """False while nobody would see a picture, so that none needs to be drawn."""
         return any(line.watched for line in self._lines.values())
@@ -115,6 +110,11 @@ class Air:
     def wants_host(self) -> bool:
         """False while nobody would see the host alone, so that it need not be drawn."""
         return any(line.wants_host for line in self._lines.values())
+
+    @property
+    def wants_pixels(self) -> bool:
+        """False while all look at the I420 picture only, so that BGRA need not be right."""
+        return any(line.wants_pixels for line in self._lines.values())
 
     def blank_host(self) -> Pixels:
         """Lend memory for the host alone; as `blank`, BGRA only."""
@@ -315,6 +315,12 @@ class _Line:
         """True while a picture given now could be seen."""
         sink = self._sink
         return self._working() and (sink is None or sink.watched)
+
+    @property
+    def wants_pixels(self) -> bool:
+        """True while the pixels of a picture given now could be looked at."""
+        sink = self._sink
+        return self.watched and (sink is None or getattr(sink, "takes_pixels", True))
 
     @property
     def wants_host(self) -> bool:

@@ -81,7 +81,8 @@ class Sink(Protocol):
 
     `video` and `audio` come in pts order for each kind; sound is continuous (silence included)
     from the first call on. A failure is an exception with one clear line: the sink is closed,
-    made anew after a while, and the others never notice.
+    made anew after a while, and the others never notice. One that looks at the I420 picture only
+    may say so with `takes_pixels = False`, which saves time on an overloaded machine.
     """
 
     needs: ClassVar[Mapping[str, str]]

@@ -13,6 +13,7 @@ import numpy as np
 from avatar.pose import Pose
 from render.adapt import Level
 from render.contracts import HostRenderer, Renderer
+from render.convert import planes, to_i420
 from render.frames import Pixels
 
 
@@ -35,6 +36,7 @@ class Painter:
         self._wanted = Level()
         self._small: Renderer | None = None
         self._pixels: Pixels = np.zeros((2, 0, 0, 4), np.uint8)
+        self._i420: Pixels = np.zeros((0, 0), np.uint8)
         self._making: threading.Thread | None = None
         self._made: tuple[float, Renderer | None] | None = None
         self._turn = 0
@@ -61,35 +63,51 @@ class Painter:
         """What white looks like on the host; None where the host cannot be drawn alone."""
         return self.renderer.light if isinstance(self.renderer, HostRenderer) else None
 
-    def draw(self, pose: Pose, out: Pixels | None, host: Pixels | None = None) -> None:
+    def draw(
+        self,
+        pose: Pose,
+        pixels: Pixels | None,
+        i420: Pixels | None,
+        host: Pixels | None = None,
+        *,
+        plain: bool = True,
+    ) -> None:
         """Paint a picture of `pose`.
 
         Args:
             pose: of the host.
-            out: where the whole picture goes, shape (height, width, 4); None where it is not
+            pixels: where the whole picture goes, shape (height, width, 4); None where it is not
                 wanted.
-            host: where the host alone goes, premultiplied, of the same shape, likewise.
+            i420: where the same goes as I420, shape (height * 3 // 2, width), likewise.
+            host: where the host alone goes, premultiplied, shaped as `pixels`, likewise.
+            plain: False where nobody looks at `pixels` (but at `i420`): they may stay as they are.
         """
         if self._small is None:
-            _draw(self.renderer, pose, out, host)
+            _draw(self.renderer, pose, pixels, host)
+            if pixels is not None and i420 is not None:
+                to_i420(pixels, i420)
             return
-        full = next(each for each in (out, host) if each is not None).shape
+        full = next(each for each in (pixels, host) if each is not None).shape
         share = self.level.share
         size = (2 * round(full[0] * share / 2), 2 * round(full[1] * share / 2), 4)
         if self._pixels.shape[1:] != size:
             self._pixels = np.zeros((2, *size), np.uint8)
+            self._i420 = np.zeros((size[0] * 3 // 2, size[1]), np.uint8)
         picture, alone = self._pixels
         _draw(
             self._small, pose,
-            None if out is None else picture, None if host is None else alone,
+            None if pixels is None else picture, None if host is None else alone,
         )  # fmt: skip
-        for large, drawn in ((out, picture), (host, alone)):
-            if large is None:
-                continue
-            shape = (large.shape[1], large.shape[0])
-            made = cv2.resize(drawn, shape, dst=large, interpolation=cv2.INTER_LINEAR)
-            if made is not large:
-                np.copyto(large, made)
+        if host is not None:
+            _enlarge(alone, host)
+        if pixels is not None and (plain or i420 is None):
+            _enlarge(picture, pixels)
+            if i420 is not None:
+                to_i420(pixels, i420)
+        elif i420 is not None:  # three eighths of the bytes
+            to_i420(picture, self._i420)
+            for small, large in zip(planes(self._i420), planes(i420), strict=True):
+                _enlarge(small, large)
 
     def _prepare(self) -> None:
         """Make the renderer that is wanted, or take it when it is there."""
@@ -117,6 +135,14 @@ class Painter:
         self._turn = self.level.every - 1
         if small is None:
             self._pixels = np.zeros((2, 0, 0, 4), np.uint8)
+            self._i420 = np.zeros((0, 0), np.uint8)
+
+
+def _enlarge(small: Pixels, large: Pixels) -> None:
+    shape = (large.shape[1], large.shape[0])
+    made = cv2.resize(small, shape, dst=large, interpolation=cv2.INTER_LINEAR)
+    if made is not large:
+        np.copyto(large, made)
 
 
 def _draw(renderer: Renderer, pose: Pose, out: Pixels | None, host: Pixels | None) -> None:

@@ -28,7 +28,6 @@ from render.air import Air
 from render.captioner import Captioner
 from render.clock import DeviceClock, Follower
 from render.contracts import CaptionSink, Renderer
-from render.convert import to_i420
 from render.frames import VideoFrame
 from render.mix import Duck, Mixer
 from render.music import Music, pieces
@@ -91,9 +90,9 @@ class Body:
         self.frames = 0
         self.hosts = 0
         """Pictures of the host alone that were drawn."""
-        levels = ladder(*air.size, resizable=self.painter.resizable)
+        levels = ladder(resizable=self.painter.resizable)
         self._adapter = Adapter(levels, self.frame_ticks)
-        self._shown = (False, False)  # whether whole picture and host were drawn last
+        self._shown = (False, False, False)  # whether picture, host, pixels were drawn last
         self._tell = tell
         self._mixed: Ticks = 0
         self._now: Ticks = 0
@@ -111,9 +110,7 @@ class Body:
 
     def rehearse(self) -> None:
         """Draw one picture for nobody, so that the first one on air is not slow."""
-        pixels, i420 = self.air.blank()
-        self.painter.draw(self.performer.pose(0), pixels)
-        to_i420(pixels, i420)
+        self.painter.draw(self.performer.pose(0), *self.air.blank())
 
     def receive(self, message: wire.Message, pts: Ticks) -> None:
         """Take one message at stage time `pts`."""
@@ -158,7 +155,12 @@ class Body:
             self._mixed = until
         self._perform(pts)
         index = pts // self.frame_ticks
-        wanted = (self.air.watched, self.air.wants_host and self.painter.light is not None)
+        watched = self.air.watched
+        wanted = (
+            watched,
+            self.air.wants_host and self.painter.light is not None,
+            watched and self.air.wants_pixels,
+        )
         if any(wanted) and self._shown == wanted and not self.painter.fresh():
             self.air.again(pts, index)
         else:
@@ -166,16 +168,15 @@ class Body:
             self._shown = wanted
         self.frames += 1
 
-    def _draw(self, pts: Ticks, index: int, watched: bool, alone: bool) -> None:
+    def _draw(self, pts: Ticks, index: int, watched: bool, alone: bool, plain: bool) -> None:
         begun = time.perf_counter()
         pose = self.performer.pose(pts)
         pixels, i420 = self.air.blank()
         host = self.air.blank_host() if alone else None
         if watched or alone:
-            self.painter.draw(pose, pixels if watched else None, host)
-        if watched:
-            to_i420(pixels, i420)
-        if watched or alone:
+            self.painter.draw(
+                pose, pixels if watched else None, i420 if watched else None, host, plain=plain
+            )
             self.draw_ms.append((time.perf_counter() - begun) * 1e3)
             self.hosts += alone
         self.air.video(VideoFrame(pts, index, pixels, i420, host=host))

@@ -154,7 +154,10 @@ class CaptionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One more way on air, beside the stage page."""
 
-    engine: Annotated[str, Meta(description="`file`, `camera`, `device`, or `module:Class`.")]
+    engine: Annotated[
+        str,
+        Meta(description="`file`, `camera`, `device`, `stream`, `whip`, `hls`, or `module:Class`."),
+    ]
     options: Annotated[dict[str, Any], Meta(description="Keywords of the sink.")] = {}
 
 

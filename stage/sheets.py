@@ -88,7 +88,7 @@ def _gestures(folder: Path, motions: Motions) -> Pixels:
     eye = _Eye(folder, 2 * FILMED[1], "bust")
     rows = []
     for gesture in motions.gestures.values():
-        if gesture.idle_every is not None:
+        if gesture.idle_every is not None or gesture.talk_every is not None:
             continue  # a habit, too small for a strip
         performer = Performer(ParameterTable(), seed=3, motions=folder / "motions")
         performer.cue(gesture.name, _CUED)

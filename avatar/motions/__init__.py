@@ -8,7 +8,7 @@ ours by name. Values are offsets from rest in the parameter's own unit, times ar
   the mouth where it is silent: what the voice says takes its place.
 - `gestures.toml`: `[wave]` with parameter = [[second, offset], ...], 0 at both ends; `also`,
   `face` an expression that comes with it, `idle_every_s` = [shortest, longest] for small habits
-  that happen by themselves when nothing else does.
+  that happen by themselves when nothing else does, `talk_every_s` for those of a speaker.
 - `postures.toml`: `[listening]` with parameter = offset; held while the host is listening,
   thinking, speaking or attending (looking at something it was told to look at); `ease_s`.
 
@@ -60,7 +60,9 @@ class Gesture:
     face: str
     """Expression that comes with it; "" for none."""
     idle_every: tuple[Ticks, Ticks] | None
-    """Shortest and longest time between two by themselves; None for never."""
+    """Shortest and longest time between two by themselves in silence; None for never."""
+    talk_every: tuple[Ticks, Ticks] | None = None
+    """The same while speaking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,22 +186,23 @@ class _File:
 
     def gesture(self, name: str, entry: Mapping[str, Any]) -> Gesture:
         curves = {}
-        for key in self.parameters(name, entry, ("also", "face", "idle_every_s")):
+        for key in self.parameters(name, entry, ("also", "face", "idle_every_s", "talk_every_s")):
             curves[key] = self._curve(name, key, entry[key])
         if not curves:
             raise self.fault(name, "", "moves nothing", "give it a parameter's curve")
-        every = entry.get("idle_every_s")
-        if every is not None and (
-            not isinstance(every, list) or len(every) != 2 or not 0.5 <= every[0] <= every[1]
-        ):
-            raise self.fault(
-                name, "idle_every_s", f"{every!r} is no range", "write [shortest, longest], s"
-            )
         return Gesture(
             name, curves, max(round(curve.stop) for curve in curves.values()),
             str(entry.get("face", "")),
-            (from_s(every[0]), from_s(every[1])) if every is not None else None,
+            self.every(name, entry, "idle_every_s"), self.every(name, entry, "talk_every_s"),
         )  # fmt: skip
+
+    def every(self, name: str, entry: Mapping[str, Any], key: str) -> tuple[Ticks, Ticks] | None:
+        every = entry.get(key)
+        if every is None:
+            return None
+        if not isinstance(every, list) or len(every) != 2 or not 0.5 <= every[0] <= every[1]:
+            raise self.fault(name, key, f"{every!r} is no range", "write [shortest, longest], s")
+        return from_s(every[0]), from_s(every[1])
 
     def _curve(self, name: str, key: str, keys: Any) -> KeyedCurve:
         try:

@@ -87,6 +87,11 @@ class CameraSink:
         self._packed: Pixels | None = None
 
     @property
+    def takes_pixels(self) -> bool:
+        """Two of the formats are made of the I420 picture."""
+        return self._format not in ("I420", "NV12")
+
+    @property
     def watched(self) -> bool:
         """Who reads a camera cannot be known."""
         return True

@@ -267,6 +267,7 @@ class DeviceSink:
     """Plays the show's sound on a device."""
 
     needs: ClassVar[Mapping[str, str]] = {}
+    takes_pixels: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class FileSink:
     """
 
     needs: ClassVar[Mapping[str, str]] = {}
+    takes_pixels: ClassVar[bool] = False
 
     def __init__(
         self,

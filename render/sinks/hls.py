@@ -52,6 +52,7 @@ class HlsSink:
     """Writes a rolling HTTP Live Stream into `folder`."""
 
     needs: ClassVar[Mapping[str, str]] = {}
+    takes_pixels: ClassVar[bool] = False
 
     def __init__(
         self,

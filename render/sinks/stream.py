@@ -142,6 +142,7 @@ class StreamSink:
     """Pushes the show to one server; use one a server."""
 
     needs: ClassVar[Mapping[str, str]] = {}
+    takes_pixels: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ class WebRTCSink:
     """
 
     needs: ClassVar[Mapping[str, str]] = {}
+    takes_pixels: ClassVar[bool] = False
 
     def __init__(
         self,

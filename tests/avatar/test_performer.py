@@ -170,8 +170,8 @@ def check_jumps(values: Values) -> None:
     assert np.abs(np.diff(mouth(values), axis=0)).max() < 0.85
 
 
-def test_the_mouth_is_exactly_still_when_nothing_is_said() -> None:
-    performer = make()
+def test_the_mouth_is_exactly_still_when_nothing_is_said_and_no_face_opens_it() -> None:
+    performer = make(motions=None)
     for i, cue in enumerate(CUES):
         performer.cue(cue, i * TICKS_PER_S // 2)
     shapes = mouth(play(performer, 14.0))
@@ -542,3 +542,25 @@ def test_a_rig_with_few_parameters_and_its_own_rest_is_moved_too() -> None:
     assert values[0, 0] == pytest.approx(0.35)
     assert values[-1, 0] > 0.8
     assert values[-1, 2] > 0.4
+
+
+def test_each_phrase_has_a_bearing_of_its_own() -> None:
+    performer = make(motions=None)
+    performer.state("speaking", 0)
+    for turn in range(8):
+        say(performer, SENTENCE, (1 + 4 * turn) * TICKS_PER_S, turn + 1)
+    values = play(performer, 32.0)
+    lean = column(values, "ParamAngleZ")
+    held = [float(np.median(lean[(4 * k) * FPS : (4 * k + 1) * FPS])) for k in range(1, 8)]
+    assert np.ptp(held) > 3.0, "its lean differs from phrase to phrase"
+    assert np.abs(np.diff(lean)).max() < 1.0, "and glides"
+
+
+def test_hands_come_along_in_talk_and_rest_in_silence() -> None:
+    raised = {}
+    for state in ("speaking", "idle"):
+        performer = make()
+        performer.state(state, 0)
+        raised[state] = float(np.abs(column(play(performer, 60.0), "ParamArmLA")).max())
+    assert raised["speaking"] > 0.5
+    assert raised["idle"] < 0.2

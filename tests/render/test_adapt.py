@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass, field
 
-import pytest
-
 from dialogue.ticks import TICKS_PER_S, Ticks
-from render.adapt import CHUNK, Adapter, Level, ladder
+from render.adapt import CHUNK, Adapter, ladder
 
 FPS = 30
 FRAME: Ticks = TICKS_PER_S // FPS
-HD = ladder(1280, 720)
-FULL_HD = ladder(1920, 1080)
+LEVELS = ladder()
 
 
 @dataclass
@@ -45,8 +42,8 @@ class Machine:
         return [name for _, name in self.moves]
 
 
-def machine(levels: tuple[Level, ...] = HD, **about: float) -> Machine:
-    return Machine(Adapter(levels, FRAME), **about)
+def machine(**about: float) -> Machine:
+    return Machine(Adapter(LEVELS, FRAME), **about)
 
 
 def test_a_machine_that_keeps_up_is_left_alone() -> None:
@@ -66,32 +63,32 @@ def test_a_stall_of_two_seconds_changes_nothing() -> None:
 
 
 def test_the_picture_is_drawn_smaller_where_drawing_takes_too_long() -> None:
-    busy = machine(slow=1.2)
+    busy = machine(slow=1.1)
     busy.run(30)
-    assert busy.names == ["1/2 size"]
+    assert busy.names == ["3/4 size"]
     assert busy.moves[0][0] < 10
 
 
-def test_a_large_picture_is_first_drawn_at_three_quarters() -> None:
-    busy = machine(FULL_HD, slow=1.1)
-    busy.run(30)
-    assert busy.names == ["3/4 size"]
+def test_it_goes_down_until_the_machine_keeps_up() -> None:
+    busy = machine(slow=1.4)  # 0.88 at half the size
+    busy.run(60)
+    assert busy.names == ["3/4 size", "1/2 size"]
 
 
 def test_late_frames_count_though_drawing_is_quick() -> None:
     crowded = machine(slow=0.3, late=0.1)
     crowded.run(30)
-    assert crowded.names == ["1/2 size", "1/2 size, every second picture"]
+    assert crowded.names == ["3/4 size", "1/2 size", "1/2 size, every second picture"]
 
 
 def test_at_the_last_rung_it_stays() -> None:
     hopeless = machine(slow=9.0)
     hopeless.run(300)
-    assert hopeless.names == ["1/2 size", "1/2 size, every second picture"]
+    assert hopeless.names == ["3/4 size", "1/2 size", "1/2 size, every second picture"]
 
 
 def test_it_comes_back_in_full_when_the_machine_is_free_again() -> None:
-    busy = machine(FULL_HD, slow=1.1)
+    busy = machine(slow=1.1)
     busy.run(20)
     busy.slow = 0.4
     busy.run(60)
@@ -100,16 +97,16 @@ def test_it_comes_back_in_full_when_the_machine_is_free_again() -> None:
 
 
 def test_it_does_not_come_back_to_what_would_not_fit() -> None:
-    busy = machine(slow=1.2)  # 0.75 at half the size: full would not be known to fit
+    busy = machine(slow=1.1)  # 0.86 at three quarters of the size: full would not be known to fit
     busy.run(1800)
-    assert busy.names == ["1/2 size"]
+    assert busy.names == ["3/4 size"]
 
 
 def test_who_comes_back_too_early_waits_longer_each_time() -> None:
     """Something else hinders full pictures only: nothing that could be seen from below."""
     tricky = machine(slow=0.3)
     for _ in range(3600):
-        tricky.late = 0.2 if tricky.adapter.level == HD[0] else 0.0
+        tricky.late = 0.2 if tricky.adapter.level == LEVELS[0] else 0.0
         tricky.run(1)
     ups = [at for at, name in tricky.moves if not name]
     waits = [b - a for a, b in zip(ups, ups[1:], strict=False)]
@@ -121,22 +118,14 @@ def test_who_comes_back_too_early_waits_longer_each_time() -> None:
 
 def test_one_judges_every_two_seconds_whatever_the_rate() -> None:
     for fps in (24, 60):
-        adapter = Adapter(HD, TICKS_PER_S // fps)
+        adapter = Adapter(LEVELS, TICKS_PER_S // fps)
         frames = 0
         while adapter.note(2 * TICKS_PER_S // fps) is None:
             frames += 1
         assert abs(frames / fps - 3 * CHUNK / TICKS_PER_S) < 0.1
 
 
-@pytest.mark.parametrize(("size", "shares"), [((1280, 720), [1, 0.5, 0.5]),
-                                              ((1080, 1920), [1, 0.75, 0.5, 0.5])])  # fmt: skip
-def test_the_ladder_leaves_out_what_saves_nothing(
-    size: tuple[int, int], shares: list[float]
-) -> None:
-    assert [level.share for level in ladder(*size)] == shares
-
-
 def test_a_renderer_that_cannot_draw_smaller_draws_less_often() -> None:
-    assert [str(level) for level in ladder(1280, 720, resizable=False)] == [
+    assert [str(level) for level in ladder(resizable=False)] == [
         "", "every second picture"
     ]  # fmt: skip

@@ -480,3 +480,19 @@ def test_memory_of_a_picture_shown_again_is_not_lent_meanwhile(live: Air) -> Non
 def test_nothing_can_be_shown_again_before_there_is_a_picture(live: Air) -> None:
     with pytest.raises(ValueError, match="no picture yet"):
         live.again(0, 0)
+
+
+def test_pixels_are_wanted_unless_every_sink_says_that_it_takes_none(live: Air) -> None:
+    assert not live.wants_pixels
+    planar = Recorder()
+    planar.takes_pixels = False  # type: ignore[attr-defined]
+    live.add("planar", lambda: planar)
+    planar.opened.wait(WAIT_S)
+    send(live, 0)
+    planar.wait(lambda: len(planar.frames) == 1)
+    assert live.watched
+    assert not live.wants_pixels
+    plain = add(live, "plain")
+    assert live.wants_pixels
+    plain.watched = False
+    assert not live.wants_pixels

@@ -73,6 +73,10 @@ class Tape(Air):
     def wants_host(self) -> bool:
         return self.mirrored
 
+    @property
+    def wants_pixels(self) -> bool:
+        return self.seen
+
     def video(self, frame: VideoFrame) -> None:
         self.frames.append(frame.pts)
         self.hosts += frame.host is not None
@@ -439,11 +443,12 @@ def slow_show(worked: float) -> tuple[Body, Film, list[wire.Message], Callable[[
 
 def test_a_body_that_cannot_keep_up_draws_smaller_and_says_so() -> None:
     body, film, told, run = slow_show(1.1)
-    run(8)
+    run(14)
     assert body.painter.level.share == 0.5
     notes = [m for m in told if isinstance(m, wire.Note)]
     assert [(n.role, n.text) for n in notes] == [
-        ("picture", "drawing at 1/2 size, this machine is overloaded")
+        ("picture", f"drawing at {size}, this machine is overloaded")
+        for size in ("3/4 size", "1/2 size")
     ]
     assert {look[1] for look in film.pictures} == {16}  # every sink keeps its size
     assert film.pictures[0][2] == 200
@@ -460,8 +465,8 @@ def test_the_times_of_the_pictures_stay_exact_at_half_the_rate() -> None:
 
 def test_it_draws_in_full_again_when_it_can() -> None:
     body, film, told, run = slow_show(1.1)
-    run(8)
-    run(40, 0.2)
+    run(14)
+    run(60, 0.2)
     assert body.painter.level == Level()
     assert film.pictures[-1][2:] == (200, False)
     notes = [m.text for m in told if isinstance(m, wire.Note)]

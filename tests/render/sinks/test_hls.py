@@ -12,7 +12,7 @@ from dialogue.ticks import TICKS_PER_S
 from render.encode import PRIMING
 from render.frames import VideoFrame
 from render.sinks.hls import KEPT, Boxes, HlsSink
-from tests.render.sinks import servers
+from stage.bench.air import servers
 
 WIDTH, HEIGHT, FPS = 160, 96, 30
 STEP = TICKS_PER_S // FPS

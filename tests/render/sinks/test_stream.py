@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +23,8 @@ from render.frames import VideoFrame
 from render.sinks import rtmp, srt, stream
 from render.sinks.file import FileSink
 from render.sinks.stream import StreamSink, target
-from tests.render.sinks import servers
-from tests.render.sinks.servers import Listener, Nginx, free_port, until
+from stage.bench.air import servers
+from stage.bench.air.servers import Listener, Nginx, free_port, until
 
 WIDTH, HEIGHT, FPS = 320, 192, 30
 STEP = TICKS_PER_S // FPS
@@ -228,7 +229,6 @@ def test_a_server_killed_and_started_again_gets_a_new_stream_and_the_film_loses_
         server.kill()
         show.run_until(lambda: show.sink.trouble)
         assert any(s.state == "off" and "/live/***" in s.error for s in show.air.status())
-        time.sleep(1.1)  # nginx names recordings by the second
         server.start()
         show.run_until(lambda: not show.sink.trouble)
         show.run(60)
@@ -365,6 +365,108 @@ def not_growing(films: list[Path]) -> bool:
     size = films[-1].stat().st_size
     time.sleep(0.3)
     return size > 0 and films[-1].stat().st_size == size
+
+
+class Tls:
+    """Puts TLS, with a certificate of its own, in front of a server's port."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.certificate = folder / "cert.pem"
+        key = folder / "key.pem"
+        certify(self.certificate, key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, key)
+        self._to = port
+        self._context = context
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                plain, _ = self._listening.accept()
+                threading.Thread(target=self._carry, args=(plain,), daemon=True).start()
+
+    def _carry(self, plain: socket.socket) -> None:
+        with plain, contextlib.suppress(OSError):
+            with (
+                self._context.wrap_socket(plain, server_side=True) as near,
+                socket.create_connection(("127.0.0.1", self._to)) as far,
+            ):
+                near.settimeout(0.05)
+                far.settimeout(0.05)
+                while True:
+                    for one, other in ((near, far), (far, near)):
+                        with contextlib.suppress(TimeoutError):
+                            part = one.recv(65_536)
+                            if not part:
+                                return
+                            other.sendall(part)
+
+
+def certify(certificate: Path, key: Path) -> None:
+    """Write a certificate for localhost, signed by itself."""
+    import datetime
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    made = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    day = datetime.timedelta(days=1)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(made.public_key())
+        .serial_number(1)
+        .not_valid_before(now - day)
+        .not_valid_after(now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(made, hashes.SHA256())
+    )
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        made.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+@needs_nginx
+@pytest.mark.usefixtures("quick")
+def test_rtmps_is_encrypted_and_only_to_a_server_that_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    monkeypatch.setattr(rtmp, "CONNECT_S", 5.0)
+    with Nginx(folder) as server:
+        door = Tls(tmp_path, server.port)
+        url = f"rtmps://localhost:{door.port}/live/show"
+        stranger = StreamSink(url=url)
+        stranger.open(width=WIDTH, height=HEIGHT, fps=FPS)
+        until(lambda: "not to be trusted" in stranger.trouble, "refused")
+        stranger.close()
+        assert server.films == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(door.certificate))
+        sink = live(url)
+        push(sink, 60)
+        sink.close()
+        until(lambda: not_growing(server.films), "the recording ends")
+        door.close()
+        check(server.films[0], frames=60, tick_ms=1.0)
 
 
 # Addresses --------------------------------------------------------------------------------------

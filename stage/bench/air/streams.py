@@ -1,0 +1,445 @@
+"""Streams to servers, as they were received: sync, reconnects, what they cost, whom they disturb.
+
+The servers are nginx with its RTMP module and FFmpeg, which write down what they get; the offset is
+taken from those films. Where servers come and go, the pictures carry their number as a bar code, so
+that what is missing is counted in what came out.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from dialogue.ticks import TICKS_PER_S
+from render.air import Air
+from render.frames import VideoFrame
+from stage.bench import lines, offset
+from stage.bench.air import figure, servers
+from stage.bench.air.gaps import gaps
+from stage.bench.air.stand_ins import RecitingModel
+from stage.bench.figures import Figure
+from stage.bench.processes import apart
+from stage.config import LLM, Show, SinkTable, Web
+
+WORDS = 32
+"""Words of the host whose onsets are measured."""
+RESTARTS = 10
+FROZEN_S = 15.0
+"""A server that hangs does so for so long."""
+COST_S = 15.0
+"""What a sink costs is measured for so long, at 720p30."""
+
+_WIDTH, _HEIGHT, _FPS = 320, 192, 30
+_STEP = TICKS_PER_S // _FPS
+_BITS, _BIT_PX = 16, 16
+_MARK_EVERY = 20
+"""Frames from one flash with its beep to the next."""
+
+
+class OnsetModel(RecitingModel):
+    """Says words that begin with a vowel, one an answer."""
+
+    lines: ClassVar[tuple[str, ...]] = lines.ONSETS
+
+
+# A real host ------------------------------------------------------------------------------------
+
+
+def sync() -> list[Figure]:
+    """A/V offset of a speaking host as RTMP, SRT and HLS bring it, beside the film."""
+    missing = servers.nginx() or servers.ffmpeg("srt")
+    if missing:
+        return [figure("streams: A/V offset", None, "ms", "|x|<= 10", missing)]
+    from stage.bench.loop import _mouth_area
+
+    found: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="bunraku-streams-") as name:
+        folder = Path(name)
+        apart(_run_show, folder)
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-y", "-live_start_index", "0",
+             "-i", str(folder / "hls" / "index.m3u8"), "-c", "copy", str(folder / "hls.mkv")],
+            check=True, timeout=120,
+        )  # fmt: skip
+        for label, film in (
+            ("the film beside them", folder / "film.mp4"),
+            ("RTMP through nginx", next(folder.glob("rtmp/*.flv"))),
+            ("SRT into FFmpeg", folder / "srt.ts"),
+            ("HLS played by FFmpeg", folder / "hls.mkv"),
+        ):
+            seen = offset.measure(film, _mouth_area())
+            whole = gaps(film, _FPS)
+            how = (
+                f"{seen.n} words of the default host and voice that begin with a vowel, as "
+                f"received, 720p30; {seen.missed} not seen; {whole.lost} of "
+                f"{whole.frames + whole.lost} pictures missing, {whole.sound_gaps} gaps in the "
+                "sound; all four at once"
+            )
+            found += [
+                figure(f"A/V offset, {label}, median", seen.median_ms, "ms", "|x|<= 10", how),
+                figure(f"A/V offset, {label}, 99 % within", seen.p99_ms, "ms", "<= 33.4", how),
+            ]
+    return found
+
+
+def _run_show(connection: Connection, folder: Path) -> None:
+    from stage.house import House
+
+    (folder / "rtmp").mkdir()
+    port = servers.free_port(socket.SOCK_DGRAM)
+    here = "stage.bench.air.streams:OnsetModel"
+
+    async def run(rtmp: str) -> None:
+        show = Show(
+            sinks={
+                "film": SinkTable("file", {"path": str(folder / "film.mp4")}),
+                "rtmp": SinkTable("stream", {"url": f"{rtmp}/show"}),
+                "srt": SinkTable("stream", {"url": f"srt://127.0.0.1:{port}"}),
+                "hls": SinkTable("hls", {"folder": str(folder / "hls"), "window": 1000}),
+            },
+            web=Web(port=0),
+            llm=LLM(engine=here),
+        )
+        house = House(show, title="bench", theme={}, page=False)
+        await house.start()
+        try:
+            await asyncio.wait_for(house.ready("body"), 60)
+            await asyncio.wait_for(house.ready("mind"), 300)
+            for number in range(WORDS):
+                _, done = house.line(f"And number {number}?", author="Mika", source="bench")
+                await asyncio.wait((done,), timeout=60)
+                await asyncio.sleep(0.6)
+            await asyncio.sleep(2.0)
+        finally:
+            await house.close()
+
+    listening = f"srt://127.0.0.1:{port}?mode=listener"
+    with servers.Nginx(folder / "rtmp") as nginx, servers.Listener(listening, folder / "srt.ts"):
+        asyncio.run(run(nginx.url))
+        time.sleep(1.0)
+    connection.send(True)
+
+
+# Servers that come and go -----------------------------------------------------------------------
+
+
+class _Slate:
+    """Pictures with their number as a bar code, a flash, and a beep with it; in real time."""
+
+    def __init__(self, folder: Path, push: Callable[[], Any]) -> None:
+        from render.sinks.file import FileSink
+
+        self.film = folder / "beside.mp4"
+        self.shown = 0
+        self.sink = push()
+        self.air = Air(width=_WIDTH, height=_HEIGHT, fps=_FPS)
+        self.air.add("film", lambda: FileSink(path=self.film))
+        self.air.add("push", lambda: self.sink)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="slate")
+
+    def __enter__(self) -> "_Slate":
+        servers.until(lambda: all(s.state != "opening" for s in self.air.status()), "sinks open")
+        self._thread.start()
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self.air.close()
+
+    def _run(self) -> None:
+        begun = time.monotonic()
+        while not self._over.wait(max(0.0, begun + self.shown / _FPS - time.monotonic())):
+            k = self.shown
+            beep = 0.5 * np.sin(np.arange(_STEP) * 0.3 + 0.5) * (k % _MARK_EVERY == 10)
+            self.air.audio(k * _STEP, beep.astype(np.float32))
+            pixels, i420 = self.air.blank()
+            _draw(k, i420)
+            self.air.video(VideoFrame(k * _STEP, k, pixels, i420))
+            self.shown += 1
+
+    @property
+    def sending(self) -> bool:
+        """Whether the stream is connected."""
+        return not self.sink.trouble
+
+    def lost_by_film(self) -> int:
+        """Pictures that the film beside lacks; it is closed."""
+        whole = gaps(self.film, _FPS)
+        return self.shown - whole.frames
+
+
+def _draw(number: int, i420: npt.NDArray[np.uint8]) -> None:
+    i420[:] = 128
+    i420[:_HEIGHT] = 235 if number % _MARK_EVERY == 10 else 60
+    for bit in range(_BITS):
+        at = bit * _BIT_PX
+        i420[:_BIT_PX, at : at + _BIT_PX] = 235 if number >> bit & 1 else 16
+
+
+def _read(film: Path) -> tuple[list[int], list[float]]:
+    """Return the numbers of a film's pictures, and how much each beep is before its flash (ms)."""
+    import av
+
+    numbers, white, before = [], [], False
+    with av.open(str(film)) as made:
+        made.streams.video[0].thread_type = "AUTO"
+        for frame in made.decode(video=0):
+            grey = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)
+            middle = grey[_BIT_PX // 2, _BIT_PX // 2 : _BITS * _BIT_PX : _BIT_PX]
+            numbers.append(sum(1 << bit for bit, level in enumerate(middle) if level > 128))
+            now = float(grey[_HEIGHT // 2 :, :_WIDTH].mean()) > 150
+            if now and not before:
+                white.append(float(frame.pts * frame.time_base))
+            before = now
+    with av.open(str(film)) as made:
+        blocks = [(float(f.pts * f.time_base), f.to_ndarray()[0]) for f in made.decode(audio=0)]
+    heard = np.abs(np.concatenate([samples for _, samples in blocks]))
+    offsets = []
+    for at in white:
+        near = max(0, round((at - blocks[0][0] - 0.15) * TICKS_PER_S))
+        loud = np.flatnonzero(heard[near : near + TICKS_PER_S * 3 // 10] > 0.1)
+        if len(loud):
+            offsets.append((at - blocks[0][0] - (near + loud[0]) / TICKS_PER_S) * 1e3)
+    return numbers, offsets
+
+
+def restarts() -> list[Figure]:
+    """Servers killed and started again, and one that hangs: reconnects, gap, offset, the film."""
+    found: list[Figure] = []
+    if missing := servers.nginx():
+        return [figure("RTMP server restarted: reconnects", None, "", ">= 10", missing)]
+    with tempfile.TemporaryDirectory(prefix="bunraku-streams-") as name:
+        found += _rtmp_restarts(Path(name))
+    with tempfile.TemporaryDirectory(prefix="bunraku-streams-") as name:
+        found += _frozen(Path(name))
+    if not servers.ffmpeg("srt"):
+        with tempfile.TemporaryDirectory(prefix="bunraku-streams-") as name:
+            found += _srt_restarts(Path(name))
+    return found
+
+
+def _rtmp_restarts(folder: Path) -> list[Figure]:
+    from render.sinks.stream import StreamSink
+
+    (folder / "rtmp").mkdir()
+    server = servers.Nginx(folder / "rtmp")
+    away = []
+    with server, _Slate(folder, lambda: StreamSink(url=f"{server.url}/show")) as slate:
+        servers.until(lambda: slate.sending, "connected")
+        time.sleep(3.0)
+        for _ in range(RESTARTS):
+            at = time.monotonic()
+            server.kill()
+            servers.until(lambda: not slate.sending, "the loss is seen")
+            server.start()
+            away.append(time.monotonic() - at)
+            servers.until(lambda: slate.sending, "connected again", 60)
+            time.sleep(3.0)
+        reconnects = slate.sink.note
+    seen = [_read(film) for film in server.films]
+    return _restart_figures("RTMP", seen, away, slate, reconnects)
+
+
+def _srt_restarts(folder: Path) -> list[Figure]:
+    from render.sinks.stream import StreamSink
+
+    port = servers.free_port(socket.SOCK_DGRAM)
+    films = [folder / f"srt-{n}.ts" for n in range(4)]
+    listening = f"srt://127.0.0.1:{port}?mode=listener"
+    away = []
+    with _Slate(folder, lambda: StreamSink(url=f"srt://127.0.0.1:{port}")) as slate:
+        for film in films:
+            at = time.monotonic()
+            with servers.Listener(listening, film):
+                servers.until(lambda: slate.sending, "connected", 60)
+                away.append(time.monotonic() - at)
+                time.sleep(4.0)
+            servers.until(lambda: not slate.sending, "the loss is seen", 30)
+        reconnects = slate.sink.note
+    return _restart_figures("SRT", [_read(film) for film in films], away[1:], slate, reconnects)
+
+
+def _restart_figures(
+    kind: str, seen: list[tuple[list[int], list[float]]], away: list[float], slate: _Slate,
+    note: str,
+) -> list[Figure]:  # fmt: skip
+    between = [
+        (after[0][0] - before[0][-1]) / _FPS
+        for before, after in itertools.pairwise(seen)
+        if before[0] and after[0]
+    ]
+    later = [ms for _, offsets in seen[1:] for ms in offsets]
+    inside = sum(
+        b - a - 1 for numbers, _ in seen for a, b in itertools.pairwise(numbers) if b > a + 1
+    )
+    how = (
+        f"{len(away)} restarts, each server killed; gaps counted by the numbers in the pictures "
+        f"received; the sink said: {note}"
+    )
+    return [
+        figure(
+            f"{kind} server restarted: streams received after it", float(len(between)), "",
+            f">= {len(away)}", how,
+        ),
+        figure(
+            f"{kind} server restarted: longest gap", max(between, default=0.0), "s", "report",
+            f"from the last picture received to the next; median {statistics.median(between):.2f} "
+            f"s; the server was away for {max(away):.2f} s at most; {how}",
+        ),
+        figure(
+            f"{kind} server restarted: offset after it, median",
+            statistics.median(later) if later else None, "ms", "|x|<= 10",
+            f"{len(later)} flashes and beeps, all within "
+            f"{max(map(abs, later), default=0):.1f} ms; {how}",
+        ),
+        figure(f"{kind} server restarted: pictures missing in streams", inside, "", "<= 0", how),
+        figure(
+            f"{kind} server restarted: pictures lost by the film beside",
+            slate.lost_by_film(), "", "<= 0", f"{slate.shown} shown; {how}",
+        ),
+    ]  # fmt: skip
+
+
+def _frozen(folder: Path) -> list[Figure]:
+    from render.sinks.stream import StreamSink
+
+    (folder / "rtmp").mkdir()
+    server = servers.Nginx(folder / "rtmp")
+    with server, _Slate(folder, lambda: StreamSink(url=f"{server.url}/show")) as slate:
+        servers.until(lambda: slate.sending, "connected")
+        time.sleep(2.0)
+        server.freeze(True)
+        time.sleep(FROZEN_S)
+        server.freeze(False)
+        time.sleep(3.0)
+        states = {s.name: s.dropped for s in slate.air.status()}
+    return [
+        figure(
+            "RTMP server that hangs: pictures lost by the film beside", slate.lost_by_film(), "",
+            "<= 0",
+            f"{slate.shown} shown; the server stopped for {FROZEN_S:.0f} s with its connection "
+            f"open; the film's queue dropped {states['film']}",
+        )
+    ]  # fmt: skip
+
+
+# What they cost ---------------------------------------------------------------------------------
+
+
+def cost() -> list[Figure]:
+    """CPU of each way out, at 720p30, the drawing not counted."""
+    from stage.bench.loop import _folder, _speaker  # the film comes from the same voices
+
+    if missing := servers.nginx() or servers.ffmpeg("srt"):
+        return [figure("CPU of a sink", None, "%", "report", missing)]
+    from dialogue.sentences import split
+    from stage.film import shoot
+
+    path = _folder() / "cost.mp4"
+    shoot(Show(), _speaker(), split(lines.FILM, language="en")[:3], path)
+    found = []
+    none_s: float = apart(_weigh, path, "none", "")
+    how = (
+        f"process CPU over {COST_S:.0f} s of a speaking host at 720p30 in real time, less a run "
+        f"with no sink ({100 * none_s / COST_S:.1f} %); servers are other processes"
+    )
+    for kind in ("file", "rtmp", "srt", "hls", "whip"):
+        with _receiver(kind) as where:
+            used_s = apart(_weigh, path, kind, where)
+        found.append(
+            figure(f"CPU of the sink: {kind}", 100 * (used_s - none_s) / COST_S, "% of a core",
+                   "report", how)
+        )  # fmt: skip
+    return found
+
+
+@contextlib.contextmanager
+def _receiver(kind: str) -> Iterator[str]:
+    """Run what takes a stream of `kind`; yields its address or folder."""
+    with tempfile.TemporaryDirectory(prefix="bunraku-streams-") as name:
+        folder = Path(name)
+        match kind:
+            case "rtmp":
+                with servers.Nginx(folder) as nginx:
+                    yield f"{nginx.url}/show"
+            case "srt":
+                port = servers.free_port(socket.SOCK_DGRAM)
+                with servers.Listener(f"srt://127.0.0.1:{port}?mode=listener", folder / "got.ts"):
+                    yield f"srt://127.0.0.1:{port}"
+            case "whip":
+                port = servers.free_port()
+                endpoint = subprocess.Popen(
+                    [sys.executable, "-m", "stage.bench.air.whip_endpoint", str(port)]
+                )
+                try:
+                    servers.until(lambda: servers.listens(port), "the endpoint listens")
+                    yield f"http://127.0.0.1:{port}/whip"
+                finally:
+                    endpoint.kill()
+                    endpoint.wait()
+            case _:
+                yield str(folder)
+
+
+def _weigh(connection: Connection, film: Path, kind: str, where: str) -> None:
+    """Send the CPU seconds that `COST_S` of show take with one sink; in its own process."""
+    import av
+
+    from render.sinks.file import FileSink
+    from render.sinks.hls import HlsSink
+    from render.sinks.stream import StreamSink
+    from render.sinks.whip import WhipSink
+
+    with av.open(str(film)) as made:
+        pictures = [f.to_ndarray() for f in itertools.islice(made.decode(video=0), 120)]
+    height, width = pictures[0].shape[0] * 2 // 3, pictures[0].shape[1]
+    with av.open(str(film)) as made:
+        sound = np.concatenate([f.to_ndarray()[0] for f in made.decode(audio=0)])
+    make: dict[str, Callable[[], Any]] = {
+        "file": lambda: FileSink(path=Path(where) / "film.mp4"),
+        "rtmp": lambda: StreamSink(url=where),
+        "srt": lambda: StreamSink(url=where),
+        "hls": lambda: HlsSink(folder=where),
+        "whip": lambda: WhipSink(url=where),
+    }
+    air = Air(width=width, height=height, fps=_FPS)
+    if kind != "none":
+        sink = make[kind]()
+        air.add(kind, lambda: sink)
+        servers.until(
+            lambda: air.status()[0].state == "live" and not getattr(sink, "trouble", ""),
+            f"{kind} is on air",
+        )
+    begun, used = time.monotonic(), time.process_time()
+    there_and_back = [*pictures, *reversed(pictures)]
+    pixels = np.zeros((height, width, 4), np.uint8)
+    for k in range(round(COST_S * _FPS)):
+        at = k * _STEP % max(1, len(sound) - _STEP)
+        air.audio(k * _STEP, sound[at : at + _STEP])
+        i420 = there_and_back[k % len(there_and_back)]
+        air.video(VideoFrame(k * _STEP, k, pixels, i420))
+        time.sleep(max(0.0, begun + (k + 1) / _FPS - time.monotonic()))
+    connection.send(time.process_time() - used)
+    air.close()
+
+
+PARTS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
+    "streams": ("streams to RTMP, SRT and HLS: A/V offset as received", sync),
+    "reconnects": ("servers restarted and hanging: gaps, offset after, the film beside", restarts),
+    "stream-cost": ("CPU of each way out", cost),
+}
