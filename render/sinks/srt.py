@@ -20,6 +20,8 @@ CONNECT_S = 5.0
 SEND_S = 5.0
 """A server that takes nothing for so long is gone."""
 
+IDLE_S = 3.0
+"""A server that was not heard for so long is gone; it says each second that it is there."""
 GOODBYE_S = 0.5
 """How long the last packets may take."""
 
@@ -113,7 +115,7 @@ class Srt:
         for option, number in (
             (_SENDER, 1), (_SNDSYN, 1), (_PAYLOADSIZE, PAYLOAD), (_LATENCY, latency_ms),
             (_SNDTIMEO, round(SEND_S * 1e3)), (_CONNTIMEO, round(CONNECT_S * 1e3)),
-            (_PEERIDLETIMEO, round(SEND_S * 1e3)),
+            (_PEERIDLETIMEO, round(IDLE_S * 1e3)),
         ):  # fmt: skip
             value = ctypes.c_int(number)
             self._srt.srt_setsockflag(self._socket, option, ctypes.byref(value), 4)

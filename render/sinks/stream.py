@@ -3,8 +3,8 @@
 Runs on: encoding on the sink's thread; connecting and sending, which may block, on a thread of its
 own ("push"). Between the two stands a queue of packets: 3 s of pictures (when it is full those that
 wait go, are counted, and the next one is complete) and 10 s of sound (then the line is given up).
-A lost connection is made anew after 0.5, 1, 2 ... 15 s while the show goes on; each begins with a
-complete picture and the sound of the same tick. What waits in the queue steers the bit rate.
+A lost connection is made anew after 0.25, 0.5, 1 ... 15 s while the show goes on. Each begins with
+a complete picture and the sound of the same tick. What waits in the queue steers the bit rate.
 """
 
 import os
@@ -28,8 +28,8 @@ PICTURES: Ticks = 3 * TICKS_PER_S
 """Pictures that wait for the line; more, and those that wait are dropped."""
 SOUNDS: Ticks = 10 * TICKS_PER_S
 """Sound that waits for the line; more, and the connection is made anew."""
-BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-HEALTHY_S = 10
+BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+HEALTHY_S = 2
 """A connection that sent this many seconds was a good one: the back-off starts over."""
 CLOSE_S = 3.0
 """How long the end of a stream may take."""

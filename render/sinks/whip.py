@@ -3,7 +3,7 @@
 Runs on: encoding on the sink's thread, the connection on its asyncio loop ("webrtc"), as with the
 page's viewers (`render.sinks.webrtc`), of which the server is the only one. All addresses are
 gathered before the offer is sent, so that nothing has to be patched afterwards. A lost connection
-is made anew after 0.5, 1, 2 ... 15 s, and the server is told when one is over.
+is made anew after 0.25, 0.5, 1 ... 15 s, and the server is told when one is over.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ HTTP_S = 10.0
 SILENT_S = 10.0
 """A server that reported on what it got, and has not for so long, is gone."""
 LOOK_S = 1.0
-BACK_OFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
-HEALTHY_S = 10.0
+BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+HEALTHY_S = 2.0
 """A connection that held so long was a good one: the back-off starts over."""
 DELETE_S = 2.0
 """How long telling the server of the end may take."""
@@ -84,6 +84,7 @@ class WhipSink(WebRTCSink):
         self._connected = 0
         self._named: list[Any] = []  # ICE servers that the server named last time
         self._keeping: Future[None] | None = None
+        self._held_s = 0.0  # how long the last connection was good
 
     @property
     def watched(self) -> bool:
@@ -125,8 +126,6 @@ class WhipSink(WebRTCSink):
         failures = 0
         try:
             while True:
-                loop = asyncio.get_running_loop()
-                begun = loop.time()
                 wait_s = 0.0
                 try:
                     await self._session()
@@ -136,7 +135,7 @@ class WhipSink(WebRTCSink):
                     self._fail(str(error))
                 except Exception as error:
                     self._fail(f"{type(error).__name__}: {error}")
-                if loop.time() - begun > HEALTHY_S + CONNECT_S:
+                if self._held_s > HEALTHY_S:
                     failures = 0
                 wait_s = max(wait_s, BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
                 failures += 1
@@ -172,6 +171,7 @@ class WhipSink(WebRTCSink):
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with http.options(self._url) as answer:
                     self._named = ice_servers(answer.headers.getall("Link", [])) or self._named
+            self._held_s = 0.0
             viewer = self._rtc.Viewer([*self._house.ice_servers, *map(_server, self._named)])
             resource = ""
             try:
@@ -180,7 +180,9 @@ class WhipSink(WebRTCSink):
                 await self._connect(viewer)
                 self._connected += 1
                 self._trouble = ""
+                begun = asyncio.get_running_loop().time()
                 await self._watch(viewer)
+                self._held_s = asyncio.get_running_loop().time() - begun
             finally:
                 await self._end(http, viewer, resource)
 

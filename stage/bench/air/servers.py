@@ -142,7 +142,10 @@ class Listener:
     def __init__(self, url: str, film: Path, *, before: tuple[str, ...] = ()) -> None:
         """Prepare to take the stream from `url` into `film`; `before` are options of the input."""
         self.film = film
-        self._command = ["ffmpeg", "-v", "error", "-y", *before, "-i", url, "-c", "copy", str(film)]
+        self._command = [
+            "ffmpeg", "-v", "error", "-y", "-analyzeduration", "500000", *before, "-i", url,
+            "-c", "copy", "-flush_packets", "1", str(film),
+        ]  # fmt: skip
 
     def end(self) -> str:
         """Wait for the end of the stream; returns FFmpeg's complaints."""
