@@ -43,6 +43,17 @@ class Renderer(Protocol):
         """Return x, y, width, height of the mouth's surroundings at rest, in pixels."""
 
 
+@runtime_checkable
+class CardRenderer(Protocol):
+    """A renderer that can also draw on a graphics card."""
+
+    def quickest(self) -> tuple[Renderer, str]:
+        """Return what draws fastest here, this or the same on a card, and why in one line.
+
+        The line is "" where there is no card and nothing was tried.
+        """
+
+
 class OffAir(Exception):
     """Raised by a sink that leaves the air as it should (its window was closed): no failure.
 

@@ -111,6 +111,12 @@ class PuppetRenderer:
             made._own = np.zeros((height, width, 4), np.uint8)
         return made
 
+    def quickest(self) -> tuple["PuppetRenderer", str]:
+        """Return what draws fastest here, this or the same on a graphics card, and why."""
+        from render import puppet_gpu
+
+        return puppet_gpu.quickest(self)
+
     def draw(self, pose: Pose, out: Pixels) -> None:
         """Paint the whole picture of `pose` into `out`, shape (height, width, 4).
 

@@ -27,6 +27,7 @@ card: no host is drawn.
 """
 
 import copy
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -554,6 +555,7 @@ class Scene:
         size = (self._back.shape[1], self._back.shape[0])
         share = height / size[1]
         small = (width, height)
+        made.__dict__.pop("_backdrop", None)  # it is of this size
         made._back = cv2.resize(self._back, small, interpolation=cv2.INTER_AREA)
         made.floor = height
         made._size = small
@@ -576,16 +578,26 @@ class Scene:
             made._rain_box = (x * share, y * share, wide * share, high * share)
         return made
 
-    def behind(self, out: Pixels, canvas: skia.Canvas, pts: Ticks, lean: float = 0.0) -> None:
+    @functools.cached_property
+    def _backdrop(self) -> skia.Image:
+        """What stays where it is, for a canvas that draws elsewhere than into memory."""
+        return image(self._back, opaque=self.opaque)
+
+    def behind(
+        self, out: Pixels | None, canvas: skia.Canvas, pts: Ticks, lean: float = 0.0
+    ) -> None:
         """Paint everything behind the host, covering all of `out`, on which `canvas` draws.
 
         Args:
-            out: the picture, BGRA.
+            out: the picture, BGRA; None where it cannot be written to but by `canvas`.
             canvas: draws on `out`.
             pts: the frame's time.
             lean: the host's ParamBodyAngleX in degrees.
         """
-        np.copyto(out, self._back)
+        if out is not None:
+            np.copyto(out, self._back)
+        else:
+            canvas.drawImage(self._backdrop, 0, 0)
         t_s = pts / TICKS_PER_S
         paint = skia.Paint(AntiAlias=True)
         if len(self._drops):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from avatar.puppet.puppet import Layer
 from avatar.puppet.svg import Drawing, Points
@@ -143,6 +144,13 @@ class Warp:
             cell, row, texel = cell + len(kind), row + len(sight), texel + len(texels[-1])
         self._kinds, self._seen = np.concatenate(kinds), np.concatenate(seen)
         self._texels = np.concatenate(texels)
+
+    def kinds(self, name: str) -> npt.NDArray[np.uint8]:
+        """Return the kind of each cell of a layer, row by row (`raster.survey`)."""
+        number = self._numbers[name]
+        layer = self.sprites[name].layer
+        first = int(self._layout[number, 5])
+        return self._kinds[first : first + (layer.columns - 1) * (layer.rows - 1)]
 
     def update(self, mesh: Points) -> None:
         """Take the posed mesh points of the puppet; `Layer.lattice` says whose is which."""

@@ -27,7 +27,7 @@ from render.adapt import Adapter, ladder
 from render.air import Air
 from render.captioner import Captioner
 from render.clock import DeviceClock, Follower
-from render.contracts import CaptionSink, Renderer
+from render.contracts import CaptionSink, CardRenderer, Renderer
 from render.frames import VideoFrame
 from render.mix import Duck, Mixer
 from render.music import Music, pieces
@@ -349,6 +349,10 @@ def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Bod
     renderer: Renderer = maker(
         folder, width=video.width, height=video.height, scene=show.scene or character.scene
     )
+    if video.gpu and isinstance(renderer, CardRenderer):
+        renderer, why = renderer.quickest()
+        if why:
+            tell(wire.Note(role="picture", level="info", text=why))
     motions = folder / "motions"
     performer = Performer(
         renderer.table,

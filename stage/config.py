@@ -47,6 +47,10 @@ class Video(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     width: Annotated[int, Meta(ge=160, le=3840, description="Picture width in pixels.")] = 1280
     height: Annotated[int, Meta(ge=90, le=3840, description="Picture height in pixels.")] = 720
     fps: Annotated[int, Meta(description="Frames a second: 24, 25, 30, 50 or 60.")] = 30
+    gpu: Annotated[
+        bool,
+        Meta(description="Draw on a graphics card where there is one and it is faster (Linux)."),
+    ] = True
 
 
 class Web(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
