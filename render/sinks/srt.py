@@ -5,13 +5,15 @@ and `abort`, from any thread, ends it at once. The library (MPL-2.0) is loaded w
 installed; PyAV's wheels carry none, and PyAV's own opening of an output cannot be interrupted.
 """
 
+import atexit
+import contextlib
 import ctypes
 import ctypes.util
 import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dialogue.plugins import EngineError, EngineUnavailable
@@ -49,6 +51,9 @@ _PACKET = 1500
 
 _lock = threading.Lock()
 _loaded: Any = None
+_open: set[int] = set()
+_busy = threading.Condition()
+_calls = 0
 
 
 def library() -> Any:
@@ -73,6 +78,29 @@ def library() -> Any:
             known.srt_rejectreason_str.restype = ctypes.c_char_p
             _loaded = known
         return _loaded
+
+
+@contextlib.contextmanager
+def _call() -> Iterator[None]:
+    """Count a call that may block, so that the end of the process can wait for it."""
+    global _calls
+    with _busy:
+        _calls += 1
+    try:
+        yield
+    finally:
+        with _busy:
+            _calls -= 1
+            _busy.notify_all()
+
+
+def _end() -> None:
+    """Close what is open when the process ends: libsrt would free it under those who use it."""
+    for number in list(_open):
+        _loaded.srt_close(number)
+    with _busy:
+        _busy.wait_for(lambda: _calls == 0, GOODBYE_S * 4)
+    _loaded.srt_cleanup()
 
 
 def version() -> str:
@@ -102,7 +130,8 @@ class Srt:
             EngineError: the server is not there or refuses.
         """
         self._srt = library()
-        self._srt.srt_startup()  # does nothing the second time
+        if not self._srt.srt_startup():  # 1: it was started before
+            atexit.register(_end)
         self._srt.srt_setloglevel(_LOG_CRITICAL)
         self._held = bytearray()
         self._latency_s = latency_ms / 1e3
@@ -112,6 +141,7 @@ class Srt:
             raise EngineError(f"cannot be found ({error.strerror})") from None
         family, _, _, _, address = found[0]
         self._socket = self._srt.srt_create_socket()
+        _open.add(self._socket)
         for option, number in (
             (_SENDER, 1), (_SNDSYN, 1), (_PAYLOADSIZE, PAYLOAD), (_LATENCY, latency_ms),
             (_SNDTIMEO, round(SEND_S * 1e3)), (_CONNTIMEO, round(CONNECT_S * 1e3)),
@@ -125,7 +155,9 @@ class Srt:
                 self.abort()
                 raise EngineError(f"its {name} cannot be used ({_LENGTHS[name]})")
         where = _address(family, address)
-        if self._srt.srt_connect(self._socket, where, len(where)) < 0:
+        with _call():
+            failed = self._srt.srt_connect(self._socket, where, len(where)) < 0
+        if failed:
             reason = self._srt.srt_getrejectreason(self._socket)
             reject = _text(self._srt.srt_rejectreason_str(reason)) if reason else ""
             if not reject or reject.endswith("TIMEOUT"):
@@ -143,7 +175,9 @@ class Srt:
         whole = len(self._held) - len(self._held) % PAYLOAD
         for at in range(0, whole, PAYLOAD):
             part = bytes(self._held[at : at + PAYLOAD])
-            if self._srt.srt_send(self._socket, part, PAYLOAD) < 0:
+            with _call():
+                failed = self._srt.srt_send(self._socket, part, PAYLOAD) < 0
+            if failed:
                 said = _text(self._srt.srt_getlasterror_str())
                 raise EngineError(f"broke off ({said})")
         del self._held[:whole]
@@ -167,6 +201,7 @@ class Srt:
 
     def abort(self) -> None:
         """Hang up at once; any thread."""
+        _open.discard(self._socket)
         self._srt.srt_close(self._socket)
 
 

@@ -32,7 +32,7 @@ from stage.bench.air.gaps import gaps
 from stage.bench.air.stand_ins import RecitingModel
 from stage.bench.figures import Figure
 from stage.bench.processes import apart
-from stage.config import LLM, Show, SinkTable, Web
+from stage.config import LLM, Show, Web
 
 WORDS = 32
 """Words of the host whose onsets are measured."""
@@ -96,6 +96,7 @@ def sync() -> list[Figure]:
 
 
 def _run_show(connection: Connection, folder: Path) -> None:
+    from stage.bench.loop import _settled
     from stage.house import House
 
     (folder / "rtmp").mkdir()
@@ -103,21 +104,19 @@ def _run_show(connection: Connection, folder: Path) -> None:
     here = "stage.bench.air.streams:OnsetModel"
 
     async def run(rtmp: str) -> None:
-        show = Show(
-            sinks={
-                "film": SinkTable("file", {"path": str(folder / "film.mp4")}),
-                "rtmp": SinkTable("stream", {"url": f"{rtmp}/show"}),
-                "srt": SinkTable("stream", {"url": f"srt://127.0.0.1:{port}"}),
-                "hls": SinkTable("hls", {"folder": str(folder / "hls"), "window": 1000}),
-            },
-            web=Web(port=0),
-            llm=LLM(engine=here),
+        house = House(
+            Show(web=Web(port=0), llm=LLM(engine=here)), title="bench", theme={}, page=False
         )
-        house = House(show, title="bench", theme={}, page=False)
         await house.start()
         try:
             await asyncio.wait_for(house.ready("body"), 60)
             await asyncio.wait_for(house.ready("mind"), 300)
+            await _settled(house)
+            house.add_sink("film", "file", {"path": str(folder / "film.mp4")})
+            house.add_sink("rtmp", "stream", {"url": f"{rtmp}/show"})
+            house.add_sink("srt", "stream", {"url": f"srt://127.0.0.1:{port}"})
+            house.add_sink("hls", "hls", {"folder": str(folder / "hls"), "window": 1000})
+            await asyncio.sleep(3.0)
             for number in range(WORDS):
                 _, done = house.line(f"And number {number}?", author="Mika", source="bench")
                 await asyncio.wait((done,), timeout=60)

@@ -5,6 +5,8 @@ import io
 import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -172,6 +174,24 @@ def test_a_wrong_passphrase_is_told_without_it(tmp_path: Path) -> None:
         until(lambda: "passphrase" in sink.trouble, "refused")
         assert "not-this-one" not in sink.trouble
         sink.close()
+
+
+ENDS_WHILE_CONNECTING = """
+import time
+from render.sinks.stream import StreamSink
+sink = StreamSink(url="srt://127.0.0.1:{port}")
+sink.open(width=160, height=96, fps=30)
+time.sleep(0.3)
+"""
+
+
+@needs_srt
+def test_a_process_that_ends_while_srt_connects_ends_well() -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    for _ in range(3):  # libsrt's own end would free what the connecting thread still uses
+        code = ENDS_WHILE_CONNECTING.format(port=port)
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30)
+        assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 @pytest.fixture
