@@ -2,7 +2,7 @@
 //
 // One video brings colour above, matte below (`render/matte.py`); each new picture of it is put
 // together on the canvas as soon as the browser would have shown it. What can be asked for in the
-// address: `captions`, `fit`, `x`, `y`, `zoom`, `flip`, `light`, `sound` (docs/overlay.md).
+// address: `fit`, `x`, `y`, `zoom`, `flip`, `light`, `sound`, `captions`, `host` (docs/overlay.md).
 
 import { Captions } from "./captions.js";
 import { Backoff, Playout, StageClock, offer, preferCodecs } from "./watch.js";
@@ -124,7 +124,7 @@ class Media {
     clearTimeout(this.timer);
     const attempt = ++this.attempt;
     this.#close();
-    if (!show.open || show.body !== "ready") return;
+    if (!show.open || show.body !== "ready" || wish.get("host") === "0") return;
     const peer = new RTCPeerConnection({ iceServers: show.ice.map((urls) => ({ urls })) });
     this.peer = peer;
     this.state = "connecting";
@@ -172,10 +172,11 @@ class Media {
 
   /** Twice a second: begin again when the picture stands still, and let one that is old fade. */
   #watch() {
+    if (document.hidden) this.movedAt = performance.now(); // nothing is drawn that nobody sees
     const still = performance.now() - this.movedAt;
     if (this.peer) playout.read(this.peer).catch(() => {});
     if (still > GONE_MS && root.dataset.picture) root.dataset.picture = "gone";
-    if (this.peer && !document.hidden && still > (this.state === "connected" ? STILL_MS : 3 * STILL_MS)) this.#again();
+    if (this.peer && still > (this.state === "connected" ? STILL_MS : 3 * STILL_MS)) this.#again();
   }
 }
 const media = new Media();
@@ -219,8 +220,9 @@ const EVENTS = {
   clock({ stage_ms, age_ms }) { clock.pulse(stage_ms, age_ms); },
 };
 
+const ALONE_MS = 80; // captions without a host of their own: about what other pages are late
 const captions = wish.get("captions") !== "1" ? null : new Captions($("caption"), {
-  seen() { const now = clock.now(); return now === null ? null : now - playout.delayMs; },
+  seen() { const now = clock.now(); return now === null ? null : now - (playout.delayMs || ALONE_MS); },
   show(shown) { $("captions").hidden = !shown; },
 });
 

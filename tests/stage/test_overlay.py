@@ -262,3 +262,27 @@ def test_a_killed_body_is_back_on_the_overlay_by_itself() -> None:
             await house.close()
 
     asyncio.run(run())
+
+
+def test_captions_come_when_they_are_asked_for_with_the_host_or_without() -> None:
+    async def run() -> None:
+        async with asyncio.timeout(90), Studio() as studio, Chromium() as browser:
+            text, words = "Good evening, everyone!", [[0, 13, 0, 30_000], [14, 23, 30_000, 31_000]]
+            studio.web.tell({
+                "type": "caption", "turn": 1, "utterance": 0, "text": text, "language": "en",
+                "at_ms": 1000.0, "words": words, "lines": [[0, 13], [14, 23]],
+            })  # fmt: skip
+            shown = "document.querySelector('#captions')"
+            for wishes in ("?captions=1", "?captions=1&host=0"):
+                page = await browser.page(f"{studio.address}overlay{wishes}")
+                if "host=0" not in wishes:
+                    await page.until("window.bunraku?.picture === 'live'", 30)
+                await page.until("window.bunraku?.generation === 1")
+                studio.web.tell({"type": "clock", "stage_ms": 2000.0, "age_ms": 0.0})
+                await page.until("window.bunraku?.word?.text === 'Good evening,'")
+                assert await page.evaluate(f"{shown}.innerText") == "Good evening,\neveryone!"
+                if "host=0" in wishes:
+                    assert await page.evaluate("[bunraku.picture, bunraku.peer]") == ["none", "new"]
+                assert page.errors == []
+
+    asyncio.run(run())
