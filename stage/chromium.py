@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -56,6 +57,7 @@ class Page:
     def __init__(self, browser: "Chromium", session: str) -> None:
         self._browser = browser
         self._session = session
+        self._listeners: dict[str, asyncio.Queue[dict[str, Any]]] = {}
         self.errors: list[str] = []
         """What the page complained about: exceptions, refused loads, policy violations."""
 
@@ -133,6 +135,27 @@ class Page:
                 "Input.dispatchKeyEvent",
                 type=kind, key=key, code=key, windowsVirtualKeyCode=code, **shown,
             )  # fmt: skip
+
+    def events(self, method: str) -> AsyncIterator[dict[str, Any]]:
+        """Return the parameters of each event of that name from now on; 64 wait, the oldest go."""
+        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue(64)
+        self._listeners[method] = waiting
+
+        async def each() -> AsyncIterator[dict[str, Any]]:
+            while True:
+                yield await waiting.get()
+
+        return each()
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Take an event of this tab."""
+        if complaint := _complaint(message):
+            self.errors.append(complaint)
+        waiting = self._listeners.get(message.get("method", ""))
+        if waiting is not None:
+            if waiting.full():
+                waiting.get_nowait()
+            waiting.put_nowait(message["params"])
 
     async def screenshot(self, path: Path) -> None:
         """Save what the tab shows as a PNG."""
@@ -260,8 +283,8 @@ class Chromium:
             if future is not None and not future.done():
                 future.set_result(message)
             page = self._pages.get(message.get("sessionId", ""))
-            if page is not None and (complaint := _complaint(message)):
-                page.errors.append(complaint)
+            if page is not None:
+                page.hear(message)
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(ChromiumError("the browser is gone"))
