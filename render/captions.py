@@ -12,6 +12,7 @@ closing mark or a small kana, nor after an opening one. A block stays as long as
 while nothing follows.
 """
 
+import itertools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -158,24 +159,30 @@ def lay_out(text: str, words: Sequence[Word]) -> list[Line]:
         words: which no line breaks, as far as they are known; their times do not matter.
     """
     places = _places(text, words)
+    columns = list(itertools.accumulate(map(width, text), initial=0))
+    first = [i + len(text[i:]) - len(text[i:].lstrip()) for i in places]
     best: dict[tuple[int, int], tuple[float, list[tuple[int, int]]]] = {(0, 0): (0.0, [])}
     # Lines are counted, so that a break between two blocks costs more than one inside a block.
     for j, stop in enumerate(places[1:], 1):
-        for parity in range(LINES):
-            found: tuple[float, list[tuple[int, int]]] | None = None
-            for i in range(j - 1, -1, -1):
+        end = len(text[:stop].rstrip())
+        breaks = [_end_cost(text, stop, parity) for parity in range(LINES)]
+        found: dict[int, tuple[float, int]] = {}
+        for i in range(j - 1, -1, -1):
+            wide = max(0, columns[end] - columns[min(first[i], end)])
+            if wide > COLUMNS and i < j - 1:
+                break
+            line = _line_cost(wide, first=i == 0, last=stop == len(text))
+            for parity in range(LINES):
                 before = best.get((i, (parity - 1) % LINES))
-                start = places[i]
-                wide = width(text[start:stop].strip())
-                if wide > COLUMNS and i < j - 1:
-                    break
                 if before is None:
                     continue
-                cost = before[0] + _cost(text, start, stop, wide, parity)
-                if found is None or cost < found[0]:
-                    found = cost, [*before[1], (start, stop)]
-            if found is not None:
-                best[j, parity] = found
+                cost = before[0] + line + breaks[parity] if wide or stop == len(text) else before[0]
+                if parity not in found or cost < found[parity][0]:
+                    found[parity] = cost, i
+        for parity, (cost, i) in found.items():
+            best[j, parity] = (
+                cost, [*best[i, (parity - 1) % LINES][1], (places[i], stop)],
+            )  # fmt: skip
     last = len(places) - 1
     ends = [best[last, parity] for parity in range(LINES) if (last, parity) in best]
     return [_trimmed(text, *line) for line in min(ends)[1]]
@@ -187,32 +194,38 @@ def _trimmed(text: str, start: int, stop: int) -> tuple[int, int]:
     return start, stop
 
 
-def _cost(text: str, start: int, stop: int, wide: int, parity: int) -> float:
-    line = text[start:stop].strip()
+def _line_cost(wide: int, *, first: bool, last: bool) -> float:
+    """Return what a line of so many columns costs, wherever it breaks."""
+    if last:  # a word alone on it looks lost
+        return 14.0 if wide < 10 and not first else 0.0
+    return 16.0 * (1 - min(wide, COLUMNS) / COLUMNS) ** 2
+
+
+def _end_cost(text: str, stop: int, parity: int) -> float:
+    """Return what it costs to break before `stop`; parity 0: a block ends there."""
     if stop == len(text):
-        # A word alone on the last line looks lost.
-        return 10.0 + (14.0 if start and wide < 10 else 0.0)
-    if not line:
-        return 0.0
-    slack = (1 - min(wide, COLUMNS) / COLUMNS) ** 2
-    cost = 10.0 + 16.0 * slack
-    if line[-1] in _ENDS:
-        return cost - 6.0
-    if line[-1] in _MARKS:
-        return cost - 3.0
-    if parity == 0:  # the block's last line: a break in mid-phrase is worse here
+        return 10.0
+    before = text[:stop].rstrip()
+    if not before:
+        return 10.0
+    if before[-1] in _ENDS:
+        return 4.0
+    if before[-1] in _MARKS:
+        return 7.0
+    cost = 14.0
+    if parity == 0:  # a break in mid-phrase is worse here
         cost += 10.0
-    if _is_kana(text[stop]) and not line[-1].isspace():
+    if _is_kana(text[stop]) and text[stop - 1] == before[-1]:
         # A Japanese phrase ends in hiragana: what follows a kanji in kana still belongs to it.
-        cost += 3.0 if _is_kana(line[-1]) else 12.0
-    elif _is_kana(line[-1]):
+        cost += 3.0 if _is_kana(before[-1]) else 12.0
+    elif _is_kana(before[-1]):
         cost -= 4.0
-    if line.split()[-1].lower() in _CLINGING:
+    if before[-24:].split()[-1].lower() in _CLINGING:
         cost += 14.0
-    following = text[stop:].split(maxsplit=1)
+    following = text[stop : stop + 24].split(maxsplit=1)
     if following and following[0].lower() in _OPENING:
         cost -= 4.0
-    return cost + 4.0
+    return cost
 
 
 def _places(text: str, words: Sequence[Word]) -> list[int]:
