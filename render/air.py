@@ -11,6 +11,7 @@ last one is kept, to be shown again on an overloaded machine.
 """
 
 import contextlib
+import gc
 import threading
 import time
 from collections import deque
@@ -442,7 +443,10 @@ class _Line:
                 sink.close()
                 with self._change:
                     self._state = "closed"
+                    self._sink = None
                     self._change.notify_all()
+                sink = None
+                gc.collect()
                 return
             except Exception as error:
                 with self._change:
@@ -453,6 +457,9 @@ class _Line:
                 if sink is not None:
                     with contextlib.suppress(Exception):  # broken: the first error is what counts
                         sink.close()
+            # Encoders and their threads hang in cycles: they would stay until Python next looks.
+            sink = None
+            gc.collect()
             if self._state == "closed" or self._blocking or not self._rest():
                 return
 

@@ -1,6 +1,8 @@
 """One sink that hangs, raises or is slow never slows the others: real threads, no sleeps."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import ClassVar
 
@@ -496,3 +498,32 @@ def test_pixels_are_wanted_unless_every_sink_says_that_it_takes_none(live: Air) 
     assert live.wants_pixels
     plain.watched = False
     assert not live.wants_pixels
+
+
+class Cyclic(Recorder):
+    """Holds itself, as encoders do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.me = self
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_a_sink_held_is_let_go_with_it(live: Air, *, fails: bool) -> None:
+    gc.disable()
+    try:
+        sink = Cyclic()
+        gone = threading.Event()
+        weakref.finalize(sink, gone.set)
+        sinks = [sink]
+        live.add("film", lambda: sinks.pop())
+        assert sink.opened.wait(WAIT_S)
+        sink.fail = "no room" if fails else ""
+        send(live, 0)
+        if not fails:
+            sink.wait(lambda frames=sink.frames: len(frames) == 1)
+            live.remove("film")
+        del sink
+        assert gone.wait(WAIT_S)
+    finally:
+        gc.enable()
