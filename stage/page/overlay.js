@@ -29,9 +29,7 @@ canvas.style.transform = `translate(${number("x", 0)}vw, ${number("y", 0)}vh)`
 
 /** Draws with the graphics processor, or what the browser has in its place. */
 class Shader {
-  constructor() {
-    const gl = canvas.getContext("webgl", { antialias: false, depth: false, stencil: false, premultipliedAlpha: true });
-    if (!gl) throw new Error("no WebGL here");
+  constructor(gl) {
     this.gl = gl;
     const program = gl.createProgram();
     for (const [kind, text] of [
@@ -78,9 +76,27 @@ class Shader {
   }
 }
 
-let shader = new Shader();
+/** Draws where there is no WebGL: the matte's grey becomes opacity, into which the colour is put. */
+class Pen {
+  constructor() { this.pen = canvas.getContext("2d"); }
+  draw(height, light) {
+    const { pen } = this;
+    const [wide, high] = [canvas.width, canvas.height];
+    const [r, g, b] = light;
+    $("lamp").setAttribute("values", `${r} 0 0 0 0  0 ${g} 0 0 0  0 0 ${b} 0 0  0 0 0 1 0`);
+    pen.globalCompositeOperation = "copy";
+    pen.filter = "url(#matte)";
+    pen.drawImage(video, 0, high + GAP, wide, high, 0, 0, wide, high);
+    pen.globalCompositeOperation = "source-in";
+    pen.filter = light.every((part) => part === 1) ? "none" : "url(#light)";
+    pen.drawImage(video, 0, 0, wide, high, 0, 0, wide, high);
+  }
+}
+
+const gl = canvas.getContext("webgl", { antialias: false, depth: false, stencil: false, premultipliedAlpha: true });
+let shader = gl ? new Shader(gl) : new Pen();
 canvas.addEventListener("webglcontextlost", (event) => { event.preventDefault(); shader = null; });
-canvas.addEventListener("webglcontextrestored", () => { shader = new Shader(); });
+canvas.addEventListener("webglcontextrestored", () => { shader = new Shader(gl); });
 
 /** Show the picture that the video has now. */
 function draw() {

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -101,12 +102,24 @@ class Studio:
 Test = Callable[[Studio, Page], Awaitable[None]]
 
 
-def show(test: Test, *, wishes: str = "", sound: bool = True, scene: str = "night_room") -> None:
+NO_WEBGL = """
+const get = HTMLCanvasElement.prototype.getContext;
+HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+  return kind === "webgl" ? null : get.call(this, kind, ...rest);
+};
+"""
+
+
+def show(
+    test: Test, *, wishes: str = "", sound: bool = True, scene: str = "night_room", before: str = ""
+) -> None:
     async def run() -> None:
         async with (
             asyncio.timeout(90), Studio(scene=scene) as studio, Chromium(sound=sound) as browser,
         ):  # fmt: skip
             page = await browser.page("about:blank", width=WIDTH, height=HEIGHT)
+            if before:
+                await page.send("Page.addScriptToEvaluateOnNewDocument", source=before)
             await page.navigate(f"{studio.address}overlay{wishes}")
             await page.until("window.bunraku?.picture === 'live' && bunraku.drawn > 30", 30)
             await test(studio, page)
@@ -125,7 +138,7 @@ async def seen(page: Page, folder: Path, background: tuple[int, int, int]) -> Pi
     return cv2.imread(str(folder / "page.png")).astype(float)
 
 
-def over(host: Pixels, background: tuple[int, int, int]) -> Picture:
+def over(host: npt.NDArray[Any], background: tuple[int, int, int]) -> Picture:
     """Return the host drawn over a background, BGR."""
     rest = 1 - host[..., 3:] / 255
     made: Picture = host[..., :3] + rest * np.array(background[::-1])
@@ -166,6 +179,20 @@ def test_over_any_background_the_host_looks_as_if_drawn_there_and_as_the_camera_
         assert np.abs(camera[above]).max(-1).mean() < 9
 
     show(test)
+
+
+def test_without_webgl_it_looks_the_same(tmp_path: Path) -> None:
+    async def test(studio: Studio, page: Page) -> None:
+        edge, inside = parts(studio.host)
+        plain = studio.host.astype(float)
+        plain[..., :3] = np.minimum(plain[..., :3] / np.array(studio.light[::-1]), plain[..., 3:])
+        wrong = await seen(page, tmp_path, (0, 255, 0)) - over(plain, (0, 255, 0))
+        assert np.abs(wrong[(studio.host[..., 3] == 0) & ~edge]).max() <= 2
+        for part in (edge, inside):
+            assert np.abs(wrong[part].mean(0)).max() < 1.5
+            assert np.abs(wrong[part]).max(-1).mean() < 9
+
+    show(test, wishes="?light=neutral", before=NO_WEBGL)
 
 
 def test_in_neutral_light_the_host_has_the_colours_it_was_drawn_with(tmp_path: Path) -> None:
