@@ -106,8 +106,8 @@ class Follower:
     """Lets a show follow a sound device: sound and picture of one tick leave at the same instant.
 
     A picture leaves some milliseconds before its time on the clock, because it is begun early. The
-    clock is set to be behind the device by that much (the median of the last 31 pictures), so it
-    does not matter how long drawing takes.
+    clock is set to be behind the device by that much (the median of the last 151 pictures, so that
+    a moment's hitch moves nothing), and it does not matter how long drawing takes.
     """
 
     def __init__(self, clock: DeviceClock) -> None:
@@ -117,7 +117,7 @@ class Follower:
             clock: is led.
         """
         self._clock = clock
-        self._leads: deque[Ticks] = deque(maxlen=31)
+        self._leads: deque[Ticks] = deque(maxlen=151)
         self._last: tuple[Ticks, int] | None = None
 
     def note(self, pts: Ticks) -> None:
