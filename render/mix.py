@@ -93,6 +93,11 @@ class Mixer:
         self._behind: Samples = np.zeros(0, np.float32)
 
     @property
+    def musical(self) -> bool:
+        """True while there is music to be heard."""
+        return self._music is not None and not self._music.over
+
+    @property
     def ahead(self) -> Ticks | None:
         """How far the voice is mixed: a cancel is heard from there on."""
         return self._ahead

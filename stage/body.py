@@ -43,6 +43,9 @@ AUDIO_LEAD: Ticks = 25 * TICKS_PER_MS
 AHEAD: Ticks = 33 * TICKS_PER_MS
 """Frames are begun this long before their time: slow ones are still in time."""
 
+FAREWELL: Ticks = TICKS_PER_S // 2
+"""Music goes out over this at the end of a show."""
+
 PULSE_TICKS: Ticks = TICKS_PER_S // 10
 """How often the body tells its clock and counters."""
 
@@ -448,6 +451,7 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
             wait_s = max(0.0, (pacer.due() - clock.now()) / TICKS_PER_S)
             message = link.poll(wait_s)
             if isinstance(message, wire.Quit):
+                _farewell(body, pacer, clock)
                 air.close()
                 return
             if isinstance(message, wire.Offer):
@@ -472,6 +476,17 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
             if air.over and not over:
                 over = True
                 link.send(wire.Quit())
+
+
+def _farewell(body: Body, pacer: Pacer, clock: DeviceClock) -> None:
+    """Let the music, if there is any, end before the show does: half a second."""
+    if not body.mixer.musical:
+        return
+    body.mixer.fade_out(FAREWELL)
+    end = pacer.peek() + FAREWELL + body.lead.ticks
+    while pacer.peek() < end:
+        body.step(pacer.next(), clock.now())
+    body.mixer.close()
 
 
 def _answer(link: wire.Link, body: Body, viewers: Any, offer: wire.Offer) -> None:

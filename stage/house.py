@@ -213,8 +213,8 @@ class House:
 
     def _complain(self, pulse: wire.Pulse) -> None:
         """Say once what is wrong with a sink, and when it is well again."""
-        for name, state, _, _, fault, _ in pulse.sinks:
-            known = self._faults.get(name)
+        for name, state, _, _, last, _ in pulse.sinks:
+            known, fault = self._faults.get(name), "" if state == "live" else last
             if fault and fault != known:
                 self._say(f"{name}: {fault}")
             elif known and not fault and state == "live":

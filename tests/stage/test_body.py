@@ -15,12 +15,14 @@ from dialogue.ticks import TICKS_PER_S, Ticks
 from render.adapt import Level
 from render.air import Air
 from render.captions import Caption
+from render.clock import VirtualClock
 from render.frames import Pixels, VideoFrame
 from render.limiter import LATENCY
 from render.mix import Mixer
 from render.music import Music
+from render.pacing import Pacer
 from stage import wire
-from stage.body import AUDIO_LEAD, Body, make_music
+from stage.body import AUDIO_LEAD, Body, _farewell, make_music
 from stage.config import MusicTable, Show
 from voice.speech import AudioChunk, PhonemeSpan, Samples, WordSpan
 
@@ -560,3 +562,27 @@ def test_the_clock_has_another_leader_when_the_only_other_sound_goes() -> None:
     scene.body.receive(wire.SinkRemove(name="a"), 0)
     assert led == ["a", None, "b"]
     scene.tape.close()
+
+
+def test_the_music_ends_before_the_show_does(tmp_path: Path) -> None:
+    scene = Scene()
+    with wave.open(str(tmp_path / "hum.wav"), "wb") as file:
+        file.setparams((1, 2, TICKS_PER_S, 0, "NONE", "NONE"))
+        hum = 0.1 * np.sin(np.arange(20 * TICKS_PER_S) * 0.02) * 32_767
+        file.writeframes(hum.astype("<i2").tobytes())
+    scene.body.mixer = Mixer(scene.body.playout, Music([tmp_path / "hum.wav"], waits=True))
+    scene.run(4.0)
+    assert scene.body.mixer.musical
+    clock = VirtualClock(scene.pts)
+    _farewell(scene.body, Pacer(clock, FPS), clock)  # type: ignore[arg-type]
+    sound = scene.heard()
+    assert not scene.body.mixer.musical
+    assert np.abs(sound[-TICKS_PER_S // 2 : -TICKS_PER_S // 4]).max() > 1e-3
+    assert not sound[-480:].any()
+
+
+def test_a_silence_of_music_is_no_reason_to_wait_at_the_end() -> None:
+    scene = Scene()
+    clock = VirtualClock(scene.pts)
+    _farewell(scene.body, Pacer(clock, FPS), clock)  # type: ignore[arg-type]
+    assert not scene.tape.frames
