@@ -7,7 +7,7 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: run test check bench setup clean
+.PHONY: run test check bench vm setup clean
 
 run: setup
 	@$(BIN)/bunraku live
@@ -24,6 +24,10 @@ check: setup
 
 bench: setup
 	@$(BIN)/bunraku bench
+
+# The virtual camera on a real kernel: a virtual machine, minutes (docs/camera.md).
+vm: setup
+	@$(BIN)/python -m pytest -m vm -s -rs tests/vm
 
 setup: $(VENV)/.installed
 	@$(BIN)/python -m stage.models fetch --default

@@ -2,9 +2,9 @@
 
 Written against the kernel's own interface (`linux/videodev2.h`): a dozen bytes a call. A writer
 announces itself (`STREAMON`) before it writes, and `v4l2loopback` takes note when it has gone. A
-writer that does not, as most programs, leaves a device with `exclusive_caps=1` behind that says it
-is no output any more until the module is loaded anew; such a device is written to all the same,
-which heals it.
+writer that does not, as most programs, leaves a device with `exclusive_caps=1` behind that is
+neither an output nor a camera any more until the module is loaded anew; such a device is announced
+to and opened once more, which revives it (proven with version 0.12.7, `make vm`).
 
 Runs on: the sink's thread. Linux only; nothing here is imported elsewhere.
 """
@@ -29,6 +29,8 @@ FOURCC = {
 }  # fmt: skip
 """Our names of the formats (those of pyvirtualcam) -> Video4Linux's."""
 
+CAPTURE = 0x1
+"""V4L2_CAP_VIDEO_CAPTURE: the device says that it can be looked at."""
 OUTPUT = 0x2
 """V4L2_CAP_VIDEO_OUTPUT: the device says that it can be fed."""
 
@@ -225,12 +227,14 @@ class Output:
                 )
         try:
             self._descriptor = self._system.open(path)
-            driver, card, _ = _ask(self._system, self._descriptor)
+            driver, card, capabilities = _ask(self._system, self._descriptor)
             if driver != DRIVER:
                 raise DeviceError(
                     f"{path} is a real camera ({card}, driver {driver}), not a virtual one; "
                     "`bunraku doctor` names the virtual ones"
                 )
+            if not capabilities & (CAPTURE | OUTPUT):
+                self._revive(path)
             self._agree(width, height, fps, format)
         except OSError as error:
             self.close()
@@ -262,6 +266,15 @@ class Output:
     def _call(self, code: int, buffer: bytearray) -> None:
         assert self._descriptor is not None
         self._system.ioctl(self._descriptor, code, buffer)
+
+    def _revive(self, path: Path) -> None:
+        """Open anew a device that the writer before left as nothing at all."""
+        assert self._descriptor is not None
+        with contextlib.suppress(OSError):  # refused for want of a format, but taken note of
+            self._call(STREAMON, bytearray(struct.pack("=i", _TYPE_OUTPUT)))
+        descriptor, self._descriptor = self._descriptor, None
+        self._system.close(descriptor)
+        self._descriptor = self._system.open(path)
 
     def _agree(self, width: int, height: int, fps: int, name: str) -> None:
         fourcc = FOURCC[name]

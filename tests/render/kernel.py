@@ -42,6 +42,8 @@ class FakeKernel:
             struct.pack_into("16s32s", buffer, 0, self.driver.encode(), b"Integrated Camera")
             struct.pack_into("=I", buffer, 84, self.capabilities)
         elif code == v4l2.S_FMT:
+            if not self.capabilities & 3:
+                raise OSError(errno.EINVAL, "neither camera nor output")
             if self.format is None or not self.held_by_others:
                 self.format = struct.unpack_from("=II4s", buffer, 4 + PAD)
             struct.pack_into("=II4s", buffer, 4 + PAD, *self.format)
@@ -61,6 +63,8 @@ class FakeKernel:
 
     def close(self, descriptor: int) -> None:
         self.open_now -= 1
+        if self.announced:
+            self.capabilities |= v4l2.OUTPUT
 
 
 def camera(root: Path, number: int, label: str, *, form: str = "") -> Path:

@@ -49,6 +49,16 @@ def test_a_newer_driver_that_refuses_to_be_told_is_written_to_all_the_same(tmp_p
     assert len(kernel.written) == 1
 
 
+def test_a_device_that_a_writer_left_as_nothing_is_revived(tmp_path: Path) -> None:
+    kernel = FakeKernel()
+    kernel.capabilities = 0
+    camera_ = output(camera(tmp_path, 0, "Bunraku"), kernel, tmp_path)
+    camera_.write(np.zeros(3, np.uint8))
+    assert kernel.open_now == 1
+    camera_.close()
+    assert kernel.open_now == 0
+
+
 def test_somebody_who_still_looks_in_another_size_is_told_of(tmp_path: Path) -> None:
     kernel = FakeKernel()
     kernel.format, kernel.held_by_others = (640, 480, b"YUYV"), True
