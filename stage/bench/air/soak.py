@@ -144,7 +144,7 @@ def figures(seen: Soak, quick: bool) -> list[Figure]:
                 continue
             found.append(
                 figure(
-                    f"soak: {label} of the {process}, growth", row.per_hour, f"{unit}/h".strip("/"),
+                    f"soak: {label} of the {process}, growth", row.per_hour, f"{unit}/h",
                     "report",
                     f"± {row.within:.2g} (95 %); mean of the first quarter {row.first:.5g} {unit}, "
                     f"of the last {row.last:.5g} {unit}; {how}",
