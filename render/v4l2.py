@@ -4,7 +4,7 @@ Written against the kernel's own interface (`linux/videodev2.h`): a dozen bytes 
 announces itself (`STREAMON`) before it writes, and `v4l2loopback` takes note when it has gone. A
 writer that does not, as most programs, leaves a device with `exclusive_caps=1` behind that is
 neither an output nor a camera any more until the module is loaded anew; such a device is announced
-to and opened once more, which revives it (proven with version 0.12.7, `make vm`).
+to, opened once more and asked again, which by version 0.12.7's source revives it.
 
 Runs on: the sink's thread. Linux only; nothing here is imported elsewhere.
 """
@@ -275,6 +275,7 @@ class Output:
         descriptor, self._descriptor = self._descriptor, None
         self._system.close(descriptor)
         self._descriptor = self._system.open(path)
+        _ask(self._system, self._descriptor)  # only being asked makes it look at itself
 
     def _agree(self, width: int, height: int, fps: int, name: str) -> None:
         fourcc = FOURCC[name]

@@ -183,7 +183,7 @@ def _device(root: Path, device: v4l2.Device, exclusive: str, kernel: v4l2.System
     if not capabilities & v4l2.OUTPUT:
         return Check(
             "camera", "ok", f"virtual camera {name}{seen}, left behind by a program that fed it",
-            f"Bunraku goes on with it; other programs need {RELOAD}",
+            f"Bunraku tries to revive it; if it cannot, and for other programs: {RELOAD}",
         )  # fmt: skip
     return Check("camera", "ok", f"virtual camera {name}{seen}")
 

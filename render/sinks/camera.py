@@ -206,7 +206,7 @@ class _Library:
             # It tells `exclusive_caps=1` and a writer before it from no camera by this alone.
             used = "not a video output device" in text
             remedy = (
-                "leave `backend` out: ours can use it again; or `sudo modprobe -r v4l2loopback`, "
+                "leave `backend` out: ours tries to revive it; or `sudo modprobe -r v4l2loopback`, "
                 f"then `{MODPROBE}`"
                 if used
                 else REMEDIES.get(sys.platform, "see `bunraku doctor`")

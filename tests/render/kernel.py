@@ -23,6 +23,7 @@ class FakeKernel:
         self.fps = 0
         self.announced = False
         self.capabilities = 3
+        self._looked = 0  # the capabilities that it knew when it was asked last
         self.written: list[bytes] = []
         self.open_now = 0
 
@@ -40,9 +41,10 @@ class FakeKernel:
         assert len(buffer) == code >> 16 & 0x3FFF
         if code == v4l2.QUERYCAP:
             struct.pack_into("16s32s", buffer, 0, self.driver.encode(), b"Integrated Camera")
+            self._looked = self.capabilities
             struct.pack_into("=I", buffer, 84, self.capabilities)
         elif code == v4l2.S_FMT:
-            if not self.capabilities & 3:
+            if not self._looked & 3:
                 raise OSError(errno.EINVAL, "neither camera nor output")
             if self.format is None or not self.held_by_others:
                 self.format = struct.unpack_from("=II4s", buffer, 4 + PAD)

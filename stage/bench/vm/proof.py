@@ -75,9 +75,9 @@ class Captured:
     intervals_ms: tuple[float, float, float]
     """Between pictures: median, 99 %, longest."""
     level_db: float
-    """Loudness of the sound against what was mixed."""
+    """Loudness of the words against what was mixed, median."""
     likeness: float
-    """Correlation of the two, 1 for the same."""
+    """Correlation of the two, 1 for the same; median of the words."""
     jitter_ms: float
     """99 % of the sound's own times are off the straight line by less."""
     exact_ms: tuple[float, float, int]
@@ -240,7 +240,7 @@ def compare(path: Path, drawn: Film) -> Captured:
     gaps = np.diff([at for at, _ in times_shown]) * 1e3
     sound, first_s, jitter_ms = heard(path)
     lag = _lag(sound, drawn.sound)
-    level_db, likeness = _alike(sound[lag:], drawn.sound)
+    level_db, likeness = _alike(sound, lag, drawn)
     return Captured(
         frames=len(times_shown),
         lost=times_shown[-1][1] - len({k for _, k in times_shown}),
@@ -266,9 +266,7 @@ def _exact(
     offsets: list[float] = []
     for start in drawn.started:
         word = drawn.sound[start : start + WORD]
-        near = sound[max(0, lag + start - WORD // 5) :][: WORD + 2 * WORD // 5]
-        at = max(0, lag + start - WORD // 5) + _lag(near, word)
-        heard_s = first_s + at / TICKS_PER_S  # the word's first sample
+        heard_s = first_s + _place(sound, lag, word, start) / TICKS_PER_S  # its first sample
         for seen_s, k in shown:
             since = k * TICKS_PER_S // FPS - start
             if 0 <= since < WORD:
@@ -352,14 +350,27 @@ def _lag(sound: Samples, part: Samples) -> int:
     return int(np.argmax(np.fft.irfft(spectrum, room)[: len(sound)]))
 
 
-def _alike(sound: Samples, mixed: Samples) -> tuple[float, float]:
-    """Return level (dB) and correlation of a captured sound against the mixed one."""
-    n = min(len(mixed), len(sound))
-    a, b = sound[:n].astype(np.float64), mixed[:n].astype(np.float64)
-    power_a, power_b = float(a @ a), float(b @ b)
-    if not power_a or not power_b:
-        return float("-inf"), 0.0
-    return 10 * float(np.log10(power_a / power_b)), float(a @ b) / (power_a * power_b) ** 0.5
+def _alike(sound: Samples, lag: int, drawn: Film) -> tuple[float, float]:
+    """Return the words' level (dB) and correlation against what was mixed; medians.
+
+    Word by word: the device is kept in time by playing faster or slower by what nobody hears.
+    """
+    levels, likenesses = [0.0], [0.0]
+    for start in drawn.started:
+        part = drawn.sound[start : start + WORD]
+        got = sound[_place(sound, lag, part, start) :][: len(part)].astype(np.float64)
+        word = part[: len(got)].astype(np.float64)
+        if (power := float(got @ got)) and (wanted := float(word @ word)):
+            levels.append(10 * float(np.log10(power / wanted)))
+            likenesses.append(float(got @ word) / (power * wanted) ** 0.5)
+    return statistics.median(levels[1:] or levels), statistics.median(likenesses[1:] or likenesses)
+
+
+def _place(sound: Samples, lag: int, word: Samples, start: Ticks) -> int:
+    """Return at which sample of `sound` the word is that begins at `start` of the film."""
+    first = max(0, lag + start - WORD // 5)
+    near = sound[first:][: WORD + 2 * WORD // 5]
+    return first + (_lag(near, word) if len(near) else 0)
 
 
 def negotiated(report: dict[str, Any], folder: Path, frames: Pixels) -> dict[str, Negotiated]:
