@@ -199,14 +199,14 @@ class _Ear:
         heard_s = middle / rate + LATENCY / TICKS_PER_S
         loud = np.abs(found[:, 0]) > 0.99 * LEVEL
         times, ticks = np.array(shown).T
-        inside = loud & (heard_s > times[_AROUND]) & (heard_s < times[-_AROUND])
+        sure = np.convolve(loud, np.ones(3), "same") > 2  # a break may end inside a window
+        inside = sure & (heard_s > times[_AROUND]) & (heard_s < times[-_AROUND])
         # When pictures leave jitters; what counts is when they usually do.
         usual = np.interp(heard_s, times, _usual(times - ticks / TICKS_PER_S))
         picture = (heard_s - usual) * TICKS_PER_S
         pts = np.where(loud, _pts(found, picture), np.nan)
         offset_ms = (pts - picture)[inside] / TICKS_PER_MS
         step = 10  # windows: one second
-        sure = np.convolve(loud, np.ones(3), "same") > 2  # a break may end inside a window
         whole = np.convolve(sure, np.ones(step + 1), "valid") > step
         pace = (pts[step:] - pts[:-step]) / (heard_s[step:] - heard_s[:-step]) / TICKS_PER_S
         return Run(

@@ -37,8 +37,8 @@ class FastCard(DeviceSink):
 
         Args:
             ppm: how much faster than this machine's clock it is.
-            path: where the notes go at the end (`.npz`): `onsets_s`, `times_s`, `mouths`,
-                `drift_ppm`, `underruns`.
+            path: folder of the notes, a file for each time that the card was opened (`.npz`):
+                `onsets_s`, `times_s`, `mouths`, `drift_ppm`, `underruns`, `jolt`.
             box: x, y, width, height of the mouth's surroundings in pixels.
         """
         self._rate = TICKS_PER_S * (1.0 + ppm * 1e-6)
@@ -76,7 +76,8 @@ class FastCard(DeviceSink):
         super().close()
         if stream is not None:
             np.savez(
-                self._path, onsets_s=np.array(stream.onsets_s), times_s=np.array(self._times),
+                self._path / f"{self._times[0] if self._times else 0.0:017.6f}.npz",
+                onsets_s=np.array(stream.onsets_s), times_s=np.array(self._times),
                 mouths=np.array(self._mouths), drift_ppm=self.drift_ppm, underruns=self.underruns,
                 jolt=stream.jolt,
             )  # fmt: skip

@@ -245,7 +245,9 @@ def drift() -> list[Figure]:
     box = PuppetRenderer(
         folder, width=show.video.width, height=show.video.height, scene=scene
     ).mouth_box()
-    files = {"leader": _folder() / "leader.npz", "slave": _folder() / "slave.npz"}
+    files = {"leader": _folder() / "leader", "slave": _folder() / "slave"}
+    for notes_folder in files.values():
+        notes_folder.mkdir()
     sinks = {
         name: SinkTable(
             "stage.bench.air.fastcard:FastCard",
@@ -259,13 +261,14 @@ def drift() -> list[Figure]:
         ("leader", f"card {FAST_PPM:+.0f} ppm that the show follows"),
         ("slave", f"card {FAST_PPM:.0f} ppm slower than the show, resampled"),
     ):
-        notes = np.load(files[name])
-        at, early = _offsets(notes)
+        kept = [np.load(path) for path in sorted(files[name].glob("*.npz"))]
+        at, early = _offsets(kept)
         ten = max(3, len(early) // 10)
         how = (
             f"{DRIFT_MIN:g} minutes of real time, {len(early)} sounds at the loudspeaker against "
-            f"the mouth's pixels in the pictures; {int(notes['underruns'])} underruns; "
-            f"the sink says {float(notes['drift_ppm']):+.0f} ppm"
+            f"the mouth's pixels in the pictures; {sum(int(n['underruns']) for n in kept)} "
+            f"underruns, opened {len(kept)} times; "
+            f"the sink says {float(kept[-1]['drift_ppm']):+.0f} ppm"
         )
         figures += [
             figure(f"{words}: offset, first tenth", float(np.median(early[:ten])), "ms",
@@ -327,16 +330,18 @@ def _perform(show: Show, sinks: dict[str, SinkTable], seconds: float) -> None:
             process.terminate()
 
 
-def _offsets(notes: Any) -> tuple[Any, Any]:
+def _offsets(kept: list[Any]) -> tuple[Any, Any]:
     """Return when each sound began (s), and how early it was against its mouth (ms)."""
-    times, mouths, at, early = notes["times_s"], notes["mouths"], [], []
-    for onset in notes["onsets_s"]:
-        moved = offset.change(times, mouths, float(onset), opening=True)
-        if moved is not None:
-            at.append(float(onset))
-            early.append((moved - float(onset)) * 1e3)
+    at, early = [], []
+    for notes in kept:
+        times, mouths = notes["times_s"], notes["mouths"]
+        for onset in notes["onsets_s"]:
+            moved = offset.change(times, mouths, float(onset), opening=True)
+            if moved is not None:
+                at.append(float(onset))
+                early.append((moved - float(onset)) * 1e3)
     if len(early) < 10:
-        raise RuntimeError(f"only {len(early)} mouths moved with {len(notes['onsets_s'])} sounds")
+        raise RuntimeError(f"only {len(early)} mouths moved with a sound")
     return np.array(at), np.array(early)
 
 
