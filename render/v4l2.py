@@ -4,7 +4,7 @@ Written against the kernel's own interface (`linux/videodev2.h`): a dozen bytes 
 announces itself (`STREAMON`) before it writes, and `v4l2loopback` takes note when it has gone. A
 writer that does not, as most programs, leaves a device with `exclusive_caps=1` behind that is
 neither an output nor a camera any more until the module is loaded anew; such a device is announced
-to, opened once more and asked again, which by version 0.12.7's source revives it.
+to, opened once more and asked again, which revives it (version 0.12.7, `make vm`).
 
 Runs on: the sink's thread. Linux only; nothing here is imported elsewhere.
 """
