@@ -6,7 +6,7 @@ them talking. Every error is one line with file, line and remedy.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -224,15 +224,19 @@ def load_character(folder: Path) -> Character:
     if sheet.safety not in SAFETY:
         remedy = _nearest(sheet.safety, SAFETY)
         raise _error(path, text, "safety", f"is {sheet.safety!r}; {remedy}")
-    for table, keys in (
+    tables: Sequence[tuple[str, Collection[str]]] = (
         ("voice.engines", sheet.voice.engines),
         ("texts", sheet.texts),
         ("pronunciation", sheet.pronunciation),
-    ):
-        for code in keys:
-            if code not in sheet.languages:
-                remedy = f"add {code!r} to languages or remove it"
-                raise _error(path, text, f"{table}.{code}", f"is no language of theirs; {remedy}")
+    )
+    strange = [f"{table}.{code}" for table, keys in tables for code in keys
+               if code not in sheet.languages]  # fmt: skip
+    if strange:
+        line = _line_of(text, strange[0])
+        raise CharacterError(
+            f"{path}:{line}: {', '.join(strange)}: not among languages; "
+            "add the language there or remove these lines"
+        )
     personas = _read_persona(folder / "persona.md", sheet.languages)
     examples = _read_examples(folder / "examples.md", sheet.languages)
     return Character(
@@ -285,6 +289,13 @@ def _read_sheet(path: Path) -> _Sheet:
         missing = re.search(r"missing required field `(\w+)`", message)
         if missing:
             raise CharacterError(f"{path}:1: no {missing[1]}; add {missing[1]} = ...") from None
+        if key == "name" and "regex" in message:
+            asked = str(tree["name"])
+            better = re.sub(r"[^a-z0-9_-]+", "-", asked.lower()).strip("-_") or "mika"
+            raise CharacterError(
+                f"{path}:{_line_of(text, key)}: name {asked!r} may have only a-z, 0-9, - and _, "
+                f"no - or _ first; write {better} (the shown name is display_name)"
+            ) from None
         if "regex '^#" in message or "regex '^(#" in message:
             message = "colours are written as #rrggbb, or #rrggbbaa where they are see-through"
         raise _error(path, text, key, f"is not right: {message}") from None
@@ -340,15 +351,20 @@ def _sections(path: Path, text: str, languages: tuple[str, ...]) -> dict[str, tu
     """Cut a file at its `## en` headings: code (or "") -> (line before it, body)."""
     found: dict[str, tuple[int, list[str]]] = {"": (0, [])}
     code = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    lines = text.splitlines()
+    headings = [(n, match[1]) for n, line in enumerate(lines, 1) if (match := _CODE.match(line))]
+    strange = [(n, code) for n, code in headings if code not in languages]
+    if strange:
+        codes = ", ".join(repr(code) for _, code in strange)
+        told = f"language {codes} is" if len(strange) == 1 else f"languages {codes} are"
+        remedy = f"character.toml lists {', '.join(languages)}"
+        raise CharacterError(f"{path}:{strange[0][0]}: {told} not theirs; {remedy}")
+    for number, line in enumerate(lines, 1):
         heading = _CODE.match(line)
         if heading is None:
             found[code][1].append(line)
             continue
         code = heading[1]
-        if code not in languages:
-            remedy = f"character.toml lists {', '.join(languages)}"
-            raise CharacterError(f"{path}:{number}: language {code!r} is not theirs; {remedy}")
         if code in found:
             raise CharacterError(f"{path}:{number}: a second section {code!r}; join the two")
         found[code] = (number, [])

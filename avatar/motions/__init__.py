@@ -150,7 +150,9 @@ class _File:
                 raise self.fault(name, key, "the voice moves this", "use ParamMouthForm")
             if key not in self.known:
                 near = get_close_matches(key, [*self.known, *keys], n=1)
-                hint = f"did you mean {near[0]}?" if near else "see avatar/pose.py for their names"
+                hint = (
+                    f"did you mean {near[0]}?" if near else "docs/draw-your-own-host.md lists them"
+                )
                 raise self.fault(name, key, "there is no such parameter or key", hint)
             found.append(key)
         return found

@@ -12,9 +12,10 @@ drawing never part.
 import bisect
 import cmath
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from avatar.puppet.rigfile import (
     TurnSpec,
 )
 from avatar.puppet.springs import Springs
-from avatar.puppet.svg import Drawing, Points, Shape, read_svg
+from avatar.puppet.svg import CUBIC, LINE, Drawing, Points, Shape, as_id, read_svg
 from avatar.rig import CharacterError
 
 _Floats = npt.NDArray[np.float32]
@@ -142,7 +143,7 @@ class _Cloud:
         self._slides = [(s, w) for s in spec.slide if (w := self._groups(s.groups)) is not None]
         self._turns = [(t, w) for t in spec.turn if (w := self._groups(t.groups)) is not None]
         self._springs: list[tuple[int, SpringSpec, slice, _Floats]] = []
-        for i, spring in enumerate(spec.spring):
+        for i, spring in enumerate(puppet.springs):
             axis = np.subtract(spring.tip, spring.root).astype(np.float32)
             for name in spring.layers:
                 span = spans[name]
@@ -347,6 +348,8 @@ class _Keyform:
                     )  # fmt: skip
                 rest = labels[shape.label]
                 if shape.verbs != rest.verbs:
+                    if bent := _bent(spec.group, rest, name, shape):
+                        raise file.fault("keyform", number, bent, "make it a curve again")
                     raise file.fault(
                         "keyform", number,
                         f"path {shape.label!r} has {len(shape.verbs)} nodes in {name} "
@@ -403,12 +406,14 @@ class Puppet:
         for i in range(len(self.spec.keyform)):
             with self._judged():
                 self.keyforms.append(_Keyform(self, i))
+        self.springs: list[SpringSpec] = []
+        """Those of the rig that swing something."""
         self._check()
         self._cloud = _Cloud(self, exact=False)
         self._every: _Cloud | None = None
-        self._springs = Springs(self.spec.spring)
+        self._springs = Springs(self.springs)
         self._anchors = _Anchors(self)
-        self._tips = np.array([s.tip for s in self.spec.spring], float).reshape(-1, 2)
+        self._tips = np.array([s.tip for s in self.springs], float).reshape(-1, 2)
         self._values = _Values(self.table, self.table.default)
         self.points: Points = self.drawing.points.copy()
         """Control points of the drawing as posed; up to date for live layers only."""
@@ -423,7 +428,7 @@ class Puppet:
             if name not in {parameter.id for parameter in STANDARD}:
                 line = self.file.line(rf"\s*{name}\b")
                 fault = f"no parameter is called {name!r}"
-                raise CharacterError(self.file.file, line, fault, "see STANDARD in avatar/pose.py")
+                raise CharacterError(self.file.file, line, fault, _near_parameter(name))
         return ParameterTable(
             Parameter(p.id, p.min, p.max, float(np.clip(rest.get(p.id, p.default), p.min, p.max)))
             for p in STANDARD
@@ -435,18 +440,13 @@ class Puppet:
         for i, spec in enumerate(self.spec.layer):
             if spec.name in specs:
                 raise self.file.fault("layer", i, f"layer {spec.name!r} twice", "remove one")
-            self.group(spec.name, "layer", i)
             specs[spec.name] = spec
         start = 0
-        seen: list[str] = []
+        seen: dict[str, Shape] = {}
         for shape in self.drawing.shapes:
-            if shape.hidden:
-                continue
-            top = shape.groups[0] if shape.groups else ""
-            if top not in specs:
-                raise _drawing_fault(self.drawing, shape, top)
-            if not seen or seen[-1] != top:
-                seen.append(top)
+            if not shape.hidden:
+                seen.setdefault(shape.groups[0] if shape.groups else "", shape)
+        self._check_layers(seen)
         for name in seen:
             spec = specs[name]
             shapes = tuple(s for s in self.drawing.group(name) if not s.hidden)
@@ -465,6 +465,42 @@ class Puppet:
             )  # fmt: skip
             start = stop
         return tuple(made)
+
+    def _check_layers(self, seen: Mapping[str, Shape]) -> None:
+        """Check the rig's layers against those that are `seen`, by the first shape of each.
+
+        Raises:
+            CharacterError: the first that does not fit; the others go where faults are collected.
+        """
+        wrong = []
+        waited: set[str | None] = set()
+        for i, layer in enumerate(self.spec.layer):
+            if layer.name in seen:
+                continue
+            try:
+                shape = self.group(layer.name, "layer", i)[0]
+            except CharacterError as fault:
+                wrong.append(fault)
+                waited.add(self.drawing.labelled(layer.name))
+                continue
+            hidden = shape.groups[0] == layer.name
+            how = "hidden" if hidden else f"no layer of its own: it lies inside {shape.groups[0]!r}"
+            wrong.append(
+                self.file.fault(
+                    "layer", i, f"{layer.name!r} is {how} (line {shape.line} of the drawing)",
+                    ("show it" if hidden else "move it to the top") + ", or take its tables away",
+                )
+            )  # fmt: skip
+        known = {layer.name for layer in self.spec.layer}
+        wrong += [
+            _drawing_fault(self.drawing, shape, top)
+            for top, shape in seen.items()
+            if top not in known | waited
+        ]
+        if wrong:
+            if self._faults is not None:
+                self._faults += wrong[1:]
+            raise wrong[0]
 
     def _bounds(self, shapes: Sequence[Shape]) -> tuple[_Floats, _Floats]:
         """Return the least and greatest corner of what is seen of `shapes`, with a margin."""
@@ -519,13 +555,26 @@ class Puppet:
                             "correct under",
                         )  # fmt: skip
         for i, spring in enumerate(self.spec.spring):
-            for name in spring.layers:
-                with self._judged():
-                    if name not in layers:
-                        raise self.file.fault(
-                            "spring", i, f"{spring.name}: no layer is called {name!r}",
-                            "name a [[layer]]",
-                        )  # fmt: skip
+            with self._judged():
+                self._check_spring(i, spring, layers)
+                self.springs.append(spring)
+
+    def _check_spring(self, i: int, spring: SpringSpec, layers: Collection[str]) -> None:
+        told = f"spring {spring.name!r}"
+        if not spring.layers:
+            remedy = 'write layers = ["..."], or take it away'
+            raise self.file.fault("spring", i, f"{told} names no layers", remedy)
+        for name in spring.layers:
+            if name not in layers:
+                near = get_close_matches(name, layers, n=1)
+                raise self.file.fault(
+                    "spring", i,
+                    f"{told} swings layer {name!r}, but there is no [[layer]] of that name",
+                    f"did you mean {near[0]}?" if near else "correct layers",
+                )  # fmt: skip
+        if spring.root == spring.tip:
+            remedy = "root is where it hangs, tip its free end"
+            raise self.file.fault("spring", i, f"{told} has no length", remedy)
 
     def _check_entry(self, table: str, i: int, entry: SlideSpec | TurnSpec | FadeSpec) -> None:
         self.check_parameter(entry.parameter, table, i)
@@ -560,17 +609,24 @@ class Puppet:
         """
         shapes = self.drawing.group(name)
         if not shapes:
-            raise self.file.fault(
-                table, number, f"{self.spec.art} has no group {name!r}",
-                "name the group in the drawing (Object Properties, id) or correct it here",
-            )  # fmt: skip
+            remedy = "name the group in the drawing (Object Properties, id) or correct it here"
+            other = self.drawing.labelled(name)
+            if name in self.drawing.group_lines:
+                remedy = f"it is empty (line {self.drawing.group_lines[name]}): draw in it"
+            elif other is not None:
+                kind = "layer" if table == "layer" else "group"
+                remedy = (
+                    f'a {kind} labelled "{self.drawing.labels[other]}" has the id {other} '
+                    f"(line {self.drawing.group_lines[other]}): set its id in Object Properties"
+                )
+            raise self.file.fault(table, number, f"{self.spec.art} has no group {name!r}", remedy)
         return shapes
 
     def check_parameter(self, name: str, table: str, number: int) -> None:
         """Raise CharacterError unless there is a parameter `name`."""
         if name not in self.table.index:
             raise self.file.fault(
-                table, number, f"no parameter is called {name!r}", "see STANDARD in avatar/pose.py"
+                table, number, f"no parameter is called {name!r}", _near_parameter(name)
             )
 
     def indices(self, shapes: Sequence[Shape]) -> list[int]:
@@ -623,11 +679,46 @@ class Puppet:
 
 
 def _drawing_fault(drawing: Drawing, shape: Shape, top: str) -> CharacterError:
-    fault = f"layer {top!r} is not in the rig" if top else "a path outside all layers"
+    line = drawing.group_lines.get(top, shape.line)
+    if not top:
+        fault = "a path outside all layers"
+        return CharacterError(drawing.file, line, fault, "move it into a layer, or hide it")
+    label = drawing.labels.get(top, top)
+    name, named, first = top, repr(top), ""
+    if as_id(label) != top:
+        named = f'"{label}" (id {top})'
+    if as_id(label) not in drawing.group_lines:
+        name = as_id(label)
+        first = f"set its id to {name} in Object Properties and "
     return CharacterError(
-        drawing.file, drawing.group_lines.get(top, shape.line), fault,
-        "add a [[layer]] to rig.toml, or hide it",
+        drawing.file, line, f"layer {named} is not in the rig",
+        f'{first}add [[layer]] name = "{name}" to rig.toml, or hide it',
     )  # fmt: skip
+
+
+def _near_parameter(name: str) -> str:
+    """Return the remedy for a parameter that there is not."""
+    near = get_close_matches(name, [parameter.id for parameter in STANDARD], n=1)
+    return f"did you mean {near[0]}?" if near else "docs/draw-your-own-host.md lists them"
+
+
+def _bent(name: str, rest: Shape, other: str, shape: Shape) -> str:
+    """Return what differs if it is but a line in one drawing and a curve in the other, or ""."""
+    if len(rest.verbs) != len(shape.verbs):
+        return ""
+    pairs = list(zip(rest.verbs, shape.verbs, strict=True))
+    at = next(i for i, (one, two) in enumerate(pairs) if one != two)
+    if {*pairs[at]} != {LINE, CUBIC}:
+        return ""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(at if at // 10 != 1 else 0, "th")
+    kinds = [(name, rest), (other, shape)]
+    if pairs[at][0] == CUBIC:
+        kinds.reverse()
+    (straight, line), (curved, curve) = kinds
+    return (
+        f"path {rest.label!r}: its {at}{ending} segment is a line in {straight} "
+        f"(line {line.line} of the drawing) but a curve in {curved} (line {curve.line})"
+    )
 
 
 class _Anchors(_Cloud):
@@ -635,7 +726,7 @@ class _Anchors(_Cloud):
 
     def __init__(self, puppet: Puppet) -> None:
         self._puppet = puppet
-        specs = puppet.spec.spring
+        specs = puppet.springs
         self._specs = specs
         rest = [spring.root for spring in specs] + [spring.tip for spring in specs]
         self.rest = np.array(rest, np.float32).reshape(-1, 2)

@@ -5,6 +5,8 @@ drawing, angles in degrees, clockwise as seen by the viewer.
 """
 
 import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 import msgspec
@@ -213,6 +215,22 @@ class RigSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Parameters whose rest differs from the standard one."""
 
 
+TABLES: Mapping[str, type[msgspec.Struct]] = {
+    "frame": FrameSpec,
+    "head": HeadSpec,
+    "body": BodySpec,
+    "mouth": MouthSpec,
+    "layer": LayerSpec,
+    "keyform": KeyformSpec,
+    "slide": SlideSpec,
+    "turn": TurnSpec,
+    "fade": FadeSpec,
+    "swap": SwapSpec,
+    "spring": SpringSpec,
+}
+"""Name of a table to what it may hold."""
+
+
 class RigFile:
     """A rig file with the lines its tables stand on.
 
@@ -231,13 +249,28 @@ class RigFile:
         except msgspec.ValidationError as error:
             fault, _, place = str(error).partition(" - at `$")
             line = self._place_line(place.rstrip("`"), fault)
-            raise CharacterError(
-                file, line, fault, "see avatar/puppet/rigfile.py for its keys"
-            ) from None
+            fault, remedy = self._told(place.rstrip("`"), fault)
+            raise CharacterError(file, line, fault, remedy) from None
         except msgspec.DecodeError as error:
             found = re.search(r"line (\d+)", str(error))
             line = int(found[1]) if found else None
             raise CharacterError(file, line, f"not TOML ({error})", "correct it there") from None
+
+    def _told(self, place: str, fault: str) -> tuple[str, str]:
+        """Return what the decoder found at a place such as ".layer[3]", and what to do."""
+        table = re.match(r"\.(\w+)(\[\d+\])?", place)
+        named, keys = "the rig", RigSpec.__struct_fields__
+        if table:
+            named = f"[[{table[1]}]]" if table[2] else f"[{table[1]}]"
+            keys = TABLES[table[1]].__struct_fields__ if table[1] in TABLES else ()
+        if missing := re.search(r"required field `(\w+)`", fault):
+            return f"{named} has no {missing[1]}", f"write {missing[1]} = ... there"
+        if unknown := re.search(r"unknown field `(\w+)`", fault):
+            near = get_close_matches(unknown[1], keys, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"it may have {', '.join(keys)}"
+            return f"{named} has no key {unknown[1]!r}", remedy
+        inner = place[table.end() :].lstrip(".") if table else ""
+        return f"{named} {inner}: {fault}".replace(" :", ":"), "correct it there"
 
     def _place_line(self, place: str, fault: str) -> int | None:
         """Return the line of a place such as ".layer[3].depth"."""

@@ -125,12 +125,23 @@ class Drawing:
     """Clip path id -> its outlines (a shape of the drawing where the clip `use`s one)."""
     group_lines: Mapping[str, int]
     """Group id -> its line."""
+    labels: Mapping[str, str]
+    """Group id -> its `inkscape:label`, of those that have one."""
     data: Mapping[str, Mapping[str, str]]
     """Group id, or "" for the whole drawing -> its `data-` attributes, those that have any."""
 
     def group(self, name: str) -> tuple[Shape, ...]:
         """Return the shapes inside group `name`, in drawing order."""
         return tuple(shape for shape in self.shapes if name in shape.groups)
+
+    def labelled(self, name: str) -> str | None:
+        """Return the id of the group whose label says `name`, though its id does not."""
+        return next((own for own, label in self.labels.items() if as_id(label) == name), None)
+
+
+def as_id(label: str) -> str:
+    """Return the id that a label asks for: "hair back" -> "hair_back"."""
+    return re.sub(r"\W+", "_", label.strip())
 
 
 _Matrix = tuple[float, float, float, float, float, float]
@@ -399,6 +410,8 @@ class _Reader:
         }
         return Drawing(
             self.file, (box[2], box[3]), points, tuple(self.shapes), self.clips, self.group_lines,
+            {name: label for name in self.group_lines
+             if (label := self.by_id[name].attributes.get("inkscape:label"))},
             {name: data for name, data in told.items() if data},
         )  # fmt: skip
 

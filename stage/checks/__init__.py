@@ -20,13 +20,13 @@ __all__ = ["Finding", "check"]
 def check(folder: Path) -> list[Finding]:
     """Return everything that is wrong or weak in the character at `folder`, worst first."""
     found, character = look_at_texts(folder)
-    found += look_at_scenes(folder, character.scene if character else "")
+    found += look_at_scenes(folder, character.scene if character else None)
     if character is None or character.renderer == "puppet":
         faults: list[CharacterError] = []
         try:
             puppet = Puppet(folder, faults=faults)
         except CharacterError as error:
-            found.append(from_error(error))
+            found += [from_error(fault) for fault in (error, *faults)]
         else:
             found += [from_error(fault) for fault in faults]
             found += look_at_rig(puppet, whole=not faults)

@@ -33,7 +33,8 @@ class Finding:
     @property
     def place(self) -> str:
         """File and line as editors understand them, from the character's folder on."""
-        name = f"{self.file.parent.name}/{self.file.name}"
+        deep = self.file.parent.name in ("motions", "scenes")
+        name = "/".join(self.file.parts[-3 if deep else -2 :])
         return f"{name}:{self.line}" if self.line is not None else name
 
 

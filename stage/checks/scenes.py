@@ -11,11 +11,16 @@ _LIGHT = re.compile(r'<g\b[^>]*\bid="light_([a-z0-9-]+)"')
 BUILT_IN = ("transparent", "chroma")
 
 
-def look_at_scenes(folder: Path, default: str) -> list[Finding]:
-    """Return what is wrong with the scenes in `folder`; `default` is the one shown first."""
+def look_at_scenes(folder: Path, default: str | None) -> list[Finding]:
+    """Return what is wrong with the scenes in `folder`.
+
+    Args:
+        folder: the character's.
+        default: the one shown first; None where that could not be read.
+    """
     found = []
     names = sorted(path.stem for path in (folder / "scenes").glob("*.svg"))
-    if default.partition("@")[0] not in (*names, *BUILT_IN):
+    if default is not None and default.partition("@")[0] not in (*names, *BUILT_IN):
         known = ", ".join((*names, *BUILT_IN))
         found.append(
             Finding(
@@ -36,7 +41,7 @@ def look_at_scenes(folder: Path, default: str) -> list[Finding]:
         for name in names
         for light in _LIGHT.findall((folder / "scenes" / f"{name}.svg").read_text("utf-8"))
     ]
-    for name in dict.fromkeys((*names, *lit, *([default] if "@" in default else []))):
+    for name in dict.fromkeys((*names, *lit, *([default] if default and "@" in default else []))):
         try:
             Scene(folder, name, 320, 180)
         except CharacterError as error:

@@ -1,4 +1,4 @@
-"""Make a character to start from: a small wooden doll that already talks, to be drawn over.
+"""Make a character to start from: a girl in a red robe who already talks, to be drawn over.
 
   bunraku new mika                          a folder `mika` here
   bunraku new mika --folder ~/hosts/mika

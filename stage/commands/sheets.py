@@ -23,7 +23,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("character", nargs="*", help="names or folders (default: kohaku)")
     parser.add_argument("--all", action="store_true", help="every host that is installed")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path(), help="folder for the pictures (default: here)"
+        "-o",
+        "--output",
+        type=Path,
+        default=Path(),
+        help="folder for the pictures, made if need be (default: here)",
     )
     parser.add_argument("--film", action="store_true", help="film a minute, too (needs the voices)")
 
@@ -33,8 +37,10 @@ def run(arguments: argparse.Namespace) -> int:
     from stage.sheets import sheets
 
     output: Path = arguments.output
-    if not output.is_dir():
-        raise ConfigError(f"{output}: no such folder; make it first")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{output}: cannot be made ({error.strerror}); name another") from None
     for name in folders.names() if arguments.all else arguments.character or [Show().character]:
         folder = folders.character(name)
         for sheet in sheets(folder):

@@ -193,13 +193,32 @@ def test_fades_and_a_swap_of_one_group_multiply(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ('name = "hood_back"', 'name = "hod_back"', r"rig.toml:\d+: puppet.svg has no group 'hod"),
-        ("depth = -75.0", "dept = -75.0", r"rig.toml:\d+: .*unknown field `dept`"),
+        (
+            "depth = -75.0",
+            "dept = -75.0",
+            r"rig.toml:\d+: \[\[layer\]\] has no key 'dept'; did you mean depth",
+        ),
         ('parameter = "ParamHandL"', 'parameter = "ParamHand"', "no parameter is called 'ParamH"),
         ('Viseme_FF = "mouth_FF"', 'Viseme_FF = "mouth_F"', "has no group 'mouth_F'"),
-        ('layers = ["bell"]', 'layers = ["bells"]', r"rig.toml:\d+: bell: no layer is called"),
-        ("turn_deg = 24.0", 'turn_deg = "far"', r"rig.toml:\d+: Expected `float`, got `str`"),
+        (
+            'layers = ["bell"]',
+            'layers = ["bells"]',
+            r"spring 'bell' swings layer 'bells', .* mean bell\?",
+        ),
+        ('layers = ["bell"]', "layers = []", r"rig.toml:\d+: spring 'bell' names no layers"),
+        (
+            "turn_deg = 24.0",
+            'turn_deg = "far"',
+            r"rig.toml:\d+: \[head\] turn_deg: Expected `float`",
+        ),
+        ("[head]", "[heads]", "the rig has no key 'heads'; did you mean head"),
+        ("turn_deg = 24.0", "", r"\[head\] has no turn_deg; write turn_deg"),
         ("[rest]", "[rest", r"rig.toml:\d+: not TOML"),
-        ("ParamCheek = 0.35", "ParamCheeck = 0.35", r"rig.toml:\d+: no parameter is called"),
+        (
+            "ParamCheek = 0.35",
+            "ParamCheeck = 0.35",
+            r"rig.toml:\d+: no parameter is called .*ParamCheek\?",
+        ),
     ],
 )
 def test_a_broken_rig_is_named_with_its_line(
@@ -225,4 +244,54 @@ def test_unequal_nodes_name_both_drawings(tmp_path: Path) -> None:
     end = text.index("C", path)
     (folder / "puppet.svg").write_text(text[:end] + "L800 700" + text[end:])
     with pytest.raises(CharacterError, match=r"'cavity' has 12 nodes in mouth_aa \(line \d+ of"):
+        Puppet(folder)
+
+
+def _host(tmp_path: Path, old: str, new: str) -> Path:
+    folder = Path(shutil.copytree(FOLDER, tmp_path / "host"))
+    text = (folder / "puppet.svg").read_text("utf-8")
+    assert old in text
+    (folder / "puppet.svg").write_text(text.replace(old, new, 1), "utf-8")
+    return folder
+
+
+GLASSES = '<g id="layer1" inkscape:groupmode="layer" inkscape:label="my glasses">'
+
+
+def test_a_layer_that_inkscape_named_is_told_with_its_label(tmp_path: Path) -> None:
+    folder = _host(tmp_path, "</svg>", f'{GLASSES}<path d="M0 0L9 9L9 0Z" /></g></svg>')
+    with pytest.raises(CharacterError, match=r'"my glasses" \(id layer1\).*id to my_glasses in'):
+        Puppet(folder)
+    rig = (folder / "rig.toml").read_text("utf-8")
+    (folder / "rig.toml").write_text(rig + '\n[[layer]]\nname = "my_glasses"\n', "utf-8")
+    faults: list[CharacterError] = []
+    with pytest.raises(CharacterError, match=r'labelled "my glasses" has the id layer1 \(line'):
+        Puppet(folder, faults=faults)
+    assert faults == []
+
+
+def test_all_layers_that_do_not_fit_are_told_at_once(tmp_path: Path) -> None:
+    folder = _host(tmp_path, '<g id="bell"', '<g style="display:none" id="bell"')
+    rig = (folder / "rig.toml").read_text("utf-8")
+    rig = rig.replace('name = "nose"', 'name = "noze"', 1)
+    rig += '\n[[layer]]\nname = "eye_l_iris"\n'
+    (folder / "rig.toml").write_text(rig, "utf-8")
+    faults: list[CharacterError] = []
+    with pytest.raises(CharacterError) as first:
+        Puppet(folder, faults=faults)
+    told = [str(fault) for fault in (first.value, *faults)]
+    assert len(told) == 4
+    for words in ("'bell' is hidden", "no group 'noze'", "inside 'eye_l'", "layer 'nose' is not"):
+        assert sum(words in each for each in told) == 1, told
+
+
+def test_a_curve_made_straight_is_told_as_such(tmp_path: Path) -> None:
+    text = (FOLDER / "puppet.svg").read_text("utf-8")
+    start = text.index("C", text.index(' d="M', text.index('id="mouth_aa"')))
+    end = text.index("C", start + 1)
+    straight = "L" + " ".join(text[start + 1 : end].split()[-2:])
+    folder = tmp_path / "host"
+    shutil.copytree(FOLDER, folder)
+    (folder / "puppet.svg").write_text(text[:start] + straight + text[end:], "utf-8")
+    with pytest.raises(CharacterError, match=r"1st segment is a line in mouth_aa .* again"):
         Puppet(folder)

@@ -44,13 +44,18 @@ def test_fallback_lines_exist_in_every_language(tmp_path: Path) -> None:
     [
         ("display_name", "displayname", ["character.toml:2:", "displayname", "'display_name'"]),
         ('name = "momo"', "name = 3", ["character.toml:1:", "name", "str"]),
-        ('name = "momo"', 'name = "Mo Mo"', ["character.toml:1:", "name"]),
+        ('name = "momo"', 'name = "Mo Mo"', ["character.toml:1:", "write mo-mo", "display_name"]),
         ('name = "momo"\n', "", [":1:", "no name"]),
         ('"ja"]', '"ja"', ["character.toml:", "TOML"]),
         (
             'en = ["piper"]',
             'fr = ["piper"]',
             ["character.toml:10:", "voice.engines.fr", "languages"],
+        ),
+        (
+            'en = ["piper"]',
+            'fr = ["piper"]\nde = ["piper"]',
+            [":10:", "voice.engines.fr, voice.engines.de", "remove these"],
         ),
         ('en = ["piper"]', 'en = "piper"', ["character.toml:9:", "voice.engines"]),
         ("[voice.engines]", "[voice.engine]", [":9:", "voice.engine", "'engines'"]),
@@ -81,6 +86,7 @@ def test_a_broken_sheet_names_line_and_remedy(
         ("## en\n> Ann: hi\n\n> Bo: yo\nHey.\n", ["examples.md:2:", "no answer", "'hi'"]),
         ("> Ann: hi\nHey.\n", ["examples.md:1:", "'## en'"]),
         ("## fr\n> Ann: hi\nHey.\n", ["examples.md:1:", "'fr'", "en, zh, ja"]),
+        ("## fr\n> A: hi\nHey.\n## de\n", ["examples.md:1:", "'fr', 'de'", "en, zh, ja"]),
         ("## en\n\n## en\n", ["examples.md:3:", "second section"]),
         ("## en\n> Ann:\nHey.\n", ["examples.md:2:", "empty line"]),
     ],

@@ -80,6 +80,18 @@ def test_a_scene_that_is_not_there_is_an_error(kohaku: Path) -> None:
     assert "night_room" in _one(kohaku, "character.toml", "no scene 'beach'").remedy
 
 
+def test_a_sheet_that_cannot_be_read_says_nothing_of_its_scene(kohaku: Path) -> None:
+    _edit(kohaku / "character.toml", 'name = "kohaku"', 'name = "Kohaku"')
+    assert "write kohaku" in _one(kohaku, "character.toml", "").remedy
+
+
+def test_a_spring_of_nothing_is_told_and_the_rest_is_looked_at(kohaku: Path) -> None:
+    _edit(kohaku / "rig.toml", r'layers = \["bell"\]', 'layers = ["bels"]')
+    _edit(kohaku / "rig.toml", r'layers = \["ahoge"\]', "layers = []")
+    assert _one(kohaku, "rig.toml", "swings layer 'bels'").remedy == "did you mean bell?"
+    _one(kohaku, "rig.toml", "'ahoge' names no layers")
+
+
 def test_all_broken_keyforms_and_entries_are_told_at_once(kohaku: Path) -> None:
     svg = kohaku / "puppet.svg"
     # One node fewer in a brow, a mouth group that is not there, a slide of nothing.
@@ -119,7 +131,9 @@ def test_the_shape_of_a_hand_that_shows_only_on_a_raised_arm_is_art() -> None:
 def test_a_broken_motion_is_told_once_and_the_rest_is_looked_at(kohaku: Path) -> None:
     _edit(kohaku / "motions" / "gestures.toml", r"\[peace\]", "[peace")
     _edit(kohaku / "rig.toml", r'Viseme_oh = "mouth_oh"', 'Viseme_oh = "mouth"')
-    assert _one(kohaku, "gestures.toml", "").level == "error"
+    found = _one(kohaku, "gestures.toml", "")
+    assert found.level == "error"
+    assert found.place.startswith("kohaku/motions/gestures.toml:")
     assert _one(kohaku, "rig.toml", "nothing moves by Viseme_oh").level == "error"
 
 

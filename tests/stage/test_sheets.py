@@ -23,6 +23,7 @@ SMALL = Show(video=Video(width=320, height=180))
 def test_the_command_writes_three_sheets_full_of_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    tmp_path /= "made/for/it"
     assert main(["sheets", "kohaku", "-o", str(tmp_path)]) == 0
     names = {"kohaku-expressions.jpg", "kohaku-visemes.jpg", "kohaku-gestures.jpg"}
     assert {path.name for path in tmp_path.iterdir()} == names
@@ -39,9 +40,12 @@ def test_the_command_writes_three_sheets_full_of_pictures(
     assert min(differ) > 0.3
 
 
-def test_a_folder_that_is_not_there_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["sheets", "-o", "/nowhere/at/all"]) == 1
-    assert "make it first" in capsys.readouterr().err
+def test_a_folder_that_cannot_be_made_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine", "utf-8")
+    assert main(["sheets", "-o", str(tmp_path / "file" / "below")]) == 1
+    assert "cannot be made" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", folders.names())
