@@ -6,9 +6,10 @@ sound and picture keep their ticks to the sample. A film that is crash safe grow
 a second, which a player can read even if the show is killed; an MP4 becomes an ordinary one when it
 is closed (FFmpeg's `hybrid_fragmented`, from 7.1 on).
 
-The text track is written as a block begins, since a container wants its samples in order of time.
-In MP4 a block that turns out otherwise (its host was cut short) is corrected from there on;
-Matroska has the length of a block before it is over, so there it goes a little after its last word.
+In MP4 a block of text is written when it is over and cannot turn out otherwise any more: FFmpeg's
+muxer ends the whole process (an assertion) where a sample begins before the end of the one before
+it, and a piece has been written in between. Matroska wants a block's length as it begins, so there
+it goes a little after its last word.
 """
 
 import errno
@@ -102,10 +103,8 @@ class Film:
         if text:
             self._text = self._container.add_mux_stream(_TEXT[self._format])
             self._text.time_base = TICK
-        self._shown: Caption | None = None  # as it stands now
-        self._shown_lines: tuple[str, ...] = ()  # as the track has it
-        self._shown_until: Ticks = 0  # as the track has it
-        self._text_at: Ticks = -1
+        self._shown: Caption | None = None  # seen now; in MP4 not written yet
+        self._text_until: Ticks = 0  # stage time up to which an MP4 has text
 
     def picture(self, frame: VideoFrame, step: Ticks) -> None:
         """Encode one picture, which is shown for `step`."""
@@ -133,18 +132,27 @@ class Film:
             return
         fresh = [c for c in captions if c.lines and c.start < now and c.stop > self.first]
         newest = fresh[-1] if fresh else None
+        if self._format == "matroska":
+            shown = self._shown
+            if newest is not None and (shown is None or newest.key != shown.key):
+                self._shown = newest
+                stop = max(newest.said + _PAUSE, newest.start + LEAST)
+                self._write(newest, newest.start, min(newest.stop, stop))
+            return
+        self._follow(captions, newest, now)
+
+    def _follow(self, captions: Sequence[Caption], newest: Caption | None, now: Ticks) -> None:
+        """Keep the block that is seen, and write it when it is over."""
         shown = self._shown
-        if newest is not None and (shown is None or newest.key != shown.key):
-            self._write(newest, max(newest.start, self.first))
-        elif shown is not None and self._format == "mp4":
-            wanted = next((c for c in captions if c.key == shown.key), shown)
-            self._shown = wanted
-            if wanted.lines != self._shown_lines:
-                self._write(wanted, min(now, max(wanted.stop, self._text_at + 1)))
-            elif wanted.stop < now < self._shown_until:
-                self._blank(wanted.stop)
-            elif self._shown_until <= now < wanted.stop:
-                self._write(wanted, self._shown_until)
+        if shown is not None:
+            shown = self._shown = next((c for c in captions if c.key == shown.key), shown)
+            other = newest if newest is not None and newest.key != shown.key else None
+            if other is not None or shown.stop < now:
+                stop = shown.stop if other is None else min(shown.stop, other.start)
+                self._write(shown, shown.start, stop)
+                self._shown = None
+        if self._shown is None and newest is not None and newest.stop > max(now, self._text_until):
+            self._shown = newest
 
     def finish(self) -> None:
         """Flush, close, and give the film its name.
@@ -153,6 +161,8 @@ class Film:
             EngineError: the disk is full, or the folder went away.
         """
         try:
+            if self._shown is not None and self._format == "mp4":
+                self._write(self._shown, self._shown.start, self.first + self.length)
             self._mux(self._video, self._pictures.finish())
             self._container.close()
             self._part.replace(self.path)
@@ -172,31 +182,21 @@ class Film:
         except OSError:
             return 0
 
-    def _write(self, caption: Caption, at: Ticks) -> None:
-        stop = caption.stop
-        if self._format == "matroska":
-            stop = min(stop, max(caption.said + _PAUSE, caption.start + LEAST))
-        self._shown, self._shown_lines, self._shown_until = caption, caption.lines, stop
-        if caption.lines and stop > at:
-            self._sample("\n".join(caption.lines).encode(), at, stop - at)
-        else:
-            self._blank(at)
-
-    def _blank(self, at: Ticks) -> None:
-        self._shown_until = at
-        self._sample(b"", at, 0)
-
-    def _sample(self, content: bytes, at: Ticks, length: Ticks) -> None:
+    def _write(self, caption: Caption, start: Ticks, stop: Ticks) -> None:
+        """Write a block to the text track, seen from `start` to `stop` on the stage clock."""
         import av
 
-        at = max(at - self.first, self._text_at + 1)
-        self._text_at = at
+        at = max(start, self.first, self._text_until)
+        if stop <= at or not caption.lines:
+            return
+        content = "\n".join(caption.lines).encode()
         if self._format == "mp4":
+            self._text_until = stop
             content = len(content).to_bytes(2, "big") + content  # 3GPP TS 26.245
         packet = av.Packet(content)
         packet.time_base = TICK
-        packet.pts = packet.dts = at
-        packet.duration = length
+        packet.pts = packet.dts = at - self.first
+        packet.duration = stop - at
         self._mux(self._text, [packet])
 
     def _mux(self, stream: Any, packets: Sequence[Any]) -> None:

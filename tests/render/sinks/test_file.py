@@ -266,10 +266,28 @@ def test_a_caption_cut_short_is_corrected_in_the_track_too(tmp_path: Path) -> No
 
     record(sink, 4, told=told)
     sink.close()
-    assert track_of(path) == [
-        (pytest.approx(0.5), pytest.approx(1.5), "I walked all the way down\nto the market.")
-    ]
+    assert track_of(path) == [(pytest.approx(0.5), pytest.approx(1.5), "I walked all")]
     assert beside(path) == ["1\n00:00:00,500 --> 00:00:01,500\nI walked all"]
+
+
+def test_a_block_that_begins_before_the_end_of_the_last_one_does_not_end_the_process(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "film.mp4"
+    sink = made(path)
+
+    def told(k: int) -> None:
+        if k == 15:
+            sink.caption(block(0.5, 4.0, "This takes long,"))
+        if k == 75:  # pieces of half a second have been written since
+            sink.caption(block(2.5, 4.5, "but not so long.", number=1))
+
+    record(sink, 5, told=told)
+    sink.close()
+    assert track_of(path) == [
+        (pytest.approx(0.5), pytest.approx(2.5), "This takes long,"),
+        (pytest.approx(2.5), pytest.approx(4.5), "but not so long."),
+    ]
 
 
 def test_an_end_that_comes_earlier_than_announced_is_kept_in_the_track(tmp_path: Path) -> None:
