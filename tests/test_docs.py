@@ -2,10 +2,14 @@
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from avatar.pose import STANDARD
+from avatar.puppet.rigfile import LayerSpec, SpringSpec
 from stage import cli
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +27,31 @@ def test_every_link_to_a_file_leads_there(page: Path) -> None:
 def test_every_command_in_the_docs_exists(page: Path) -> None:
     for command in re.findall(r"\bbunraku ([a-z]+)\b", page.read_text("utf-8")):
         assert command in cli.COMMANDS or command in {"into"}, command
+
+
+def test_the_tables_of_the_guide_to_drawing_are_what_a_rig_reads() -> None:
+    text = (ROOT / "docs" / "draw-your-own-host.md").read_text("utf-8")
+    layers, springs = [], []
+    for block in re.findall(r"```toml\n(.*?)```", text, re.S):
+        tables = tomllib.loads(block)
+        assert set(tables) <= {"layer", "spring"}
+        layers += msgspec.convert(tables.get("layer", []), list[LayerSpec])
+        springs += msgspec.convert(tables.get("spring", []), list[SpringSpec])
+    assert {name for spring in springs for name in spring.layers} <= {each.name for each in layers}
+    assert len(springs) == 1
+
+
+def test_the_guide_to_drawing_has_every_parameter_with_its_range() -> None:
+    text = (ROOT / "docs" / "draw-your-own-host.md").read_text("utf-8")
+    told: dict[str, str] = {}
+    for names, low, high in re.findall(r"^\| (`.*?) \| (\S+) to (\S+) \|", text, re.M):
+        for name in re.findall(r"`([\w.]+)`", names):
+            told[name.replace("...", "ParamHandL")] = f"{low} {high}"
+    for parameter in STANDARD:
+        name = re.sub("^ParamHandR(?=.)", "ParamHandL", parameter.id)
+        name = "Viseme_aa" if name.startswith("Viseme_") else name
+        assert told.get(name) == f"{parameter.min:g} {parameter.max:g}", name
+    assert set(told) <= {parameter.id for parameter in STANDARD}
 
 
 def test_the_makefile_has_the_targets_of_the_readme() -> None:
