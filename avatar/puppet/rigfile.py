@@ -8,14 +8,16 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from avatar.rig import CharacterError
 
 XY = tuple[float, float]
 """A place in the drawing."""
-Keys = tuple[tuple[float, float], ...]
+Keys = Annotated[tuple[tuple[float, float], ...], Meta(min_length=1)]
 """(parameter value, result) pairs, values rising; between them a straight line."""
 
 
@@ -96,7 +98,7 @@ class LayerSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How far in front of the head's axis it lies."""
     bulge: float = 0.0
     """How much further in front its middle is than its rim."""
-    cell: float = 64.0
+    cell: Annotated[float, Meta(gt=0)] = 64.0
     """Mesh size of its warp."""
     under: tuple[str, ...] = ()
     """Layers that cover parts of it whatever the pose; those parts are not drawn."""
@@ -175,11 +177,11 @@ class SpringSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Where it is fixed."""
     tip: XY
     """Its free end at rest."""
-    frequency_hz: float
+    frequency_hz: Annotated[float, Meta(gt=0)]
     """Its own swing."""
-    damping: float
+    damping: Annotated[float, Meta(ge=0)]
     """Share of critical damping; 1 never swings over."""
-    start: float = 0.0
+    start: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     """Share of the way from root to tip where it begins to give."""
     power: float = 1.4
     """How late along its length it bends: 1 evenly, more towards the tip."""
@@ -187,7 +189,7 @@ class SpringSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """1 hangs plumb when the head leans, 0 keeps its place on the head."""
     drag: float = 0.6
     """Share of damping against still air, so that it trails a moving head."""
-    limit: float = 60.0
+    limit: Annotated[float, Meta(gt=0)] = 60.0
     """Farthest that its tip goes from its place."""
     gain: float = 1.0
     """How much of its swing is shown."""

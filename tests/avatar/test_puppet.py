@@ -224,6 +224,8 @@ def test_fades_and_a_swap_of_one_group_multiply(tmp_path: Path) -> None:
         ),
         ("[head]", "[heads]", "the rig has no key 'heads'; did you mean head"),
         ("turn_deg = 24.0", "", r"\[head\] has no turn_deg; write turn_deg"),
+        ("limit = 30.0", "limit = 0", r"\[\[spring\]\] limit: Expected .* > 0"),
+        ("keys = [[-1.0, -1.0], [1.0, 1.0]]", "keys = []", r"\[\[slide\]\] keys: .* length >= 1"),
         ("[rest]", "[rest", r"rig.toml:\d+: not TOML"),
         (
             "ParamCheek = 0.35",
