@@ -1,13 +1,13 @@
 """On air: every sink on a thread of its own, none able to slow another or the picture.
 
 Runs on: the caller's thread puts frames and sound in; one thread a sink takes them out. A sink's
-frame queue holds 4 (when it is full the oldest goes and is counted), its sound 1 s (when it is
-full the sink is off the air), its captions 64 blocks (a correction takes its block's place; when it
-is full the oldest goes). A sink that raises is closed and made anew after 1, 2, 4 ... 30 s.
-With `blocking=True` (films made offline) the caller waits instead, nothing is dropped, and a
-sink that fails stays off. All sinks share a picture's memory, which is lent by `blank` and used
-again when the last of them is done with it; at most 5 pictures a sink can be under way, and the
-last one is kept, to be shown again on an overloaded machine.
+frame queue holds 4 (when it is full the oldest goes and is counted), its sound 1 s, a film's 10 s
+(when it is full the sink is off the air), its captions 64 blocks (a correction takes its block's
+place; when it is full the oldest goes). A sink that raises is closed and made anew after 1, 2, 4
+... 30 s. With `blocking=True` (films made offline) the caller waits instead, nothing is dropped,
+and a sink that fails stays off. All sinks share a picture's memory, which is lent by `blank` and
+used again when the last of them is done with it; at most 5 pictures a sink can be under way, and
+the last one is kept, to be shown again on an overloaded machine.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from dialogue.background import be_nicer
-from dialogue.ticks import TICKS_PER_S, Ticks, to_ms
+from dialogue.ticks import TICKS_PER_S, Ticks, to_ms, to_s
 from render.captions import Caption
 from render.contracts import (
     CaptionSink,
@@ -348,10 +348,11 @@ class _Line:
                 self._change.wait_for(lambda: self._held < SOUND or not self._working())
             if not self._working():
                 return
-            if self._held + len(samples) > SOUND and not self._blocking:
+            patience: Ticks = getattr(self._sink, "patience", SOUND)
+            if self._held + len(samples) > patience and not self._blocking:
                 if self._state == "live":
                     self._overflow = True
-                    self._off(f"sink {self._name} did not take its sound for 1 s")
+                    self._off(f"sink {self._name} did not take its sound for {to_s(patience):g} s")
                     return
                 self._sound.clear()  # still opening: it will begin with what is new
                 self._held = 0

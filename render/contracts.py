@@ -93,7 +93,9 @@ class Sink(Protocol):
     `video` and `audio` come in pts order for each kind; sound is continuous (silence included)
     from the first call on. A failure is an exception with one clear line: the sink is closed,
     made anew after a while, and the others never notice. One that looks at the I420 picture only
-    may say so with `takes_pixels = False`, which saves time on an overloaded machine.
+    may say so with `takes_pixels = False`, which saves time on an overloaded machine. One that must
+    not be taken off the air for being slow for a moment (a film would be torn in two) may name the
+    sound, in ticks, that is held for it: `patience`, else 1 s.
     """
 
     needs: ClassVar[Mapping[str, str]]

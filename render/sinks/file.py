@@ -40,6 +40,7 @@ class FileSink:
 
     needs: ClassVar[Mapping[str, str]] = {}
     takes_pixels: ClassVar[bool] = False
+    patience: ClassVar[Ticks] = 10 * TICKS_PER_S
 
     def __init__(
         self,

@@ -183,6 +183,19 @@ def test_a_sink_that_does_not_take_its_sound_is_off_the_air_and_comes_back(
     good.wait(lambda: sum(n for _, n in good.sound) == (FPS + 2) * STEP)
 
 
+def test_a_sink_with_patience_stays_on_the_air_when_it_is_slow_for_a_moment(live: Air) -> None:
+    slow = add(live, "slow")
+    slow.patience = 3 * TICKS_PER_S  # type: ignore[attr-defined]
+    slow.gate.clear()
+    for k in range(2 * FPS):
+        send(live, k)
+        if k == 0:
+            assert slow.entered.wait(WAIT_S)
+    assert status(live, "slow").state == "live"
+    slow.gate.set()
+    slow.wait(lambda: sum(n for _, n in slow.sound) == 2 * TICKS_PER_S)
+
+
 def test_a_sink_that_raises_is_closed_and_made_anew(live: Air, quick: None) -> None:
     made: list[Recorder] = []
     ready = threading.Semaphore(0)
