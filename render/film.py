@@ -35,6 +35,11 @@ _TOGETHER_MS = 200
 _PAUSE: Ticks = 120 * TICKS_PER_MS
 """A block of text stays so long after its last word where its end cannot be corrected."""
 
+_BLANK: Ticks = 1
+"""Length of the empty text that we write behind a block. FFmpeg's muxer writes one itself when the
+next picture or block of sound comes; if that completes a piece, it takes that packet's time for the
+one after it, and the sound stumbles. Ours completes the piece before."""
+
 _CRASH_SAFE = {
     "mp4": {
         "movflags": "+hybrid_fragmented+frag_keyframe+delay_moov",
@@ -189,15 +194,18 @@ class Film:
         at = max(start, self.first, self._text_until)
         if stop <= at or not caption.lines:
             return
-        content = "\n".join(caption.lines).encode()
+        text = "\n".join(caption.lines).encode()
+        samples = [(text, at, stop - at)]
         if self._format == "mp4":
-            self._text_until = stop
-            content = len(content).to_bytes(2, "big") + content  # 3GPP TS 26.245
-        packet = av.Packet(content)
-        packet.time_base = TICK
-        packet.pts = packet.dts = at - self.first
-        packet.duration = stop - at
-        self._mux(self._text, [packet])
+            self._text_until = stop + _BLANK
+            text = len(text).to_bytes(2, "big") + text  # 3GPP TS 26.245
+            samples = [(text, at, stop - at), (b"\0\0", stop, _BLANK)]
+        for content, begin, length in samples:
+            packet = av.Packet(content)
+            packet.time_base = TICK
+            packet.pts = packet.dts = begin - self.first
+            packet.duration = length
+            self._mux(self._text, [packet])
 
     def _mux(self, stream: Any, packets: Sequence[Any]) -> None:
         try:
