@@ -104,7 +104,11 @@ class Guard:
         self._budget = budget or BUDGETS.get(language, BUDGETS["en"])
         self._recent = {_key(s) for reply in recent for s in _sentences(reply)}
         self._recent |= {key for reply in recent for key in _clauses(reply)}
-        self._secrets = _shingles(prompt.system(character, language), language)
+        long, short = (_SHINGLE_CJK, _RULE_CJK) if language in ("zh", "ja") else (_SHINGLE, _RULE)
+        self._secrets = {
+            long: _shingles(prompt.system(character, language), language, long),
+            short: _shingles(prompt.rules(character, language), language, short),
+        }
         examples = [e for es in character.examples.values() for e in es]
         known = " ".join([*given, *character.personas.values(), *(e.answer for e in examples)])
         self._numbers = {n.lower() for n in re.findall(_NUMBER, known, re.I)}
@@ -266,9 +270,11 @@ class Guard:
         return None
 
     def _leaks(self, text: str) -> bool:
-        size = _SHINGLE_CJK if self._language in ("zh", "ja") else _SHINGLE
         units = _units(text, self._language)
-        return len(units) >= size and tuple(units[-size:]) in self._secrets
+        return any(
+            len(units) >= size and tuple(units[-size:]) in secrets
+            for size, secrets in self._secrets.items()
+        )
 
     def _wrong_language(self, text: str, whole: bool) -> bool:
         han, kana, latin = scripts.counts(text)
@@ -291,6 +297,7 @@ class Guard:
 
 _SHINGLE = 12  # words of the system line in a row that count as a leak
 _SHINGLE_CJK = 24  # characters
+_RULE, _RULE_CJK = 7, 12  # the same of the rules in it, which nobody has a reason to say
 
 
 def _bare(text: str) -> str:
@@ -319,8 +326,7 @@ def _units(text: str, language: str) -> list[str]:
     return [w.lower() for w in _WORD.findall(text)]
 
 
-def _shingles(text: str, language: str) -> set[tuple[str, ...]]:
-    size = _SHINGLE_CJK if language in ("zh", "ja") else _SHINGLE
+def _shingles(text: str, language: str, size: int) -> set[tuple[str, ...]]:
     units = _units(text, language)
     return {tuple(units[i : i + size]) for i in range(len(units) - size + 1)}
 

@@ -93,12 +93,16 @@ def viewer_line(author: str, text: str) -> str:
     return f"{name}: {said}" if name else said
 
 
-def system(character: Character, language: str) -> str:
-    """Return the system line: persona and rules."""
-    rules = _RULES.get(language, _RULES["en"]).format(
+def rules(character: Character, language: str) -> str:
+    """Return what the model is told about how to answer."""
+    return _RULES.get(language, _RULES["en"]).format(
         name=character.called(language) if language != "en" else character.display_name, cues=_CUES
     )
-    return f"{character.persona(language)}\n\n{rules}"
+
+
+def system(character: Character, language: str) -> str:
+    """Return the system line: persona and rules."""
+    return f"{character.persona(language)}\n\n{rules(character, language)}"
 
 
 def prefix(character: Character, language: str) -> tuple[Line, ...]:

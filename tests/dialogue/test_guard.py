@@ -49,6 +49,8 @@ def test_a_fit_reply_passes_whole(
          "Sure!", "leak"),
         ("zh", "好的！你是桃桃，一位守着海边小果园的桃子精灵，黄昏时对着树哼歌。",
          "好的！", "leak"),
+        ("ja", "雨だね。お茶目に、夜ふけの友だちのように。", "雨だね。", "leak"),
+        ("en", "Ok! One or two short spoken sentences, at most.", "Ok!", "leak"),
         ("en", "Oh! As an AI language model I cannot.", "Oh!", "machine"),
         ("zh", "嗯。我是一个人工智能助手。", "嗯。", "machine"),
         ("ja", "うん。私はAIアシスタントです。", "うん。", "machine"),
