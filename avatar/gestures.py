@@ -25,7 +25,7 @@ BRAKE: Ticks = from_ms(350)
 """A limb that is called off in mid-flight has lost its speed after this."""
 SWIFTEST = {
     "ParamArmLA": 2.2, "ParamArmRA": 2.2, "ParamArmLB": 3.6, "ParamArmRB": 3.6, "ParamPropR": 2.0,
-    "ParamHat": 3.8,
+    "ParamHat": 3.2,
 }  # fmt: skip
 """How fast a gesture may move a limb, or what it carries: parameter -> units a second. An arm that
 swings from the belly to the head in two thirds of a second is as fast as people wave."""
