@@ -66,16 +66,17 @@ class _Turn:
     @property
     def wait_s(self) -> float | None:
         """Seconds from the line's arrival to the first sound heard."""
-        if self.done is None or "heard" not in self.done.marks:
-            return None
-        return self.done.marks["heard"] - self.received_s
+        return self._until("heard")
 
     @property
     def words_s(self) -> float | None:
         """Seconds from the line's arrival to the first of the model's own words heard."""
-        if self.done is None or "words_heard" not in self.done.marks:
+        return self._until("words_heard")
+
+    def _until(self, mark: str) -> float | None:
+        if self.done is None or mark not in self.done.marks:
             return None
-        return self.done.marks["words_heard"] - self.received_s
+        return self.done.marks[mark] - self.received_s
 
     @property
     def pace(self) -> float | None:
