@@ -207,8 +207,10 @@ def test_a_smaller_renderer_shows_the_same_picture_smaller(
     ).astype(int)
     difference = np.abs(out.astype(int) - whole)
     assert difference.mean() < 2.0
-    # Sumire's hair and patterned sleeves are finer than a smaller picture can show (0.9695).
-    assert (difference.max(-1) <= 24).mean() > 0.965
+    # More of the garden's leaves is seen since Sumire stands farther off, and leaves that shift by
+    # parts of a pixel differ at their edges (0.9695).
+    least = 0.965 if scene == "garden" else 0.97
+    assert (difference.max(-1) <= 24).mean() > least
 
 
 def test_a_smaller_renderer_of_a_transparent_host_keeps_her_edge() -> None:
