@@ -46,6 +46,11 @@ def make_models(show: Show) -> list[LanguageModel]:
     return made
 
 
+def languages(show: Show, character: Character) -> tuple[str, ...]:
+    """Return the languages that have a voice in this show."""
+    return tuple(character.voice_order() | dict(show.voice.engines))
+
+
 def make_speaker(
     show: Show, character: Character, languages: Collection[str] | None = None
 ) -> Speaker:

@@ -30,7 +30,7 @@ from stage import engines, folders, wire
 from stage.config import Show
 from voice.pace import Pace, head_start
 from voice.pump import pump
-from voice.speaker import Speaker
+from voice.speaker import Speaker, read_ahead
 
 AHEAD: Ticks = 2 * TICKS_PER_S
 """Sound sent to the body and not heard yet; synthesis waits beyond it."""
@@ -44,9 +44,6 @@ NICENESS = 5
 FIRST_TOKEN_S = 45.0
 """A model that says nothing for so long has failed. Long, because on a busy two-core machine an
 embedded model may first have to finish a piece of another language's persona."""
-
-CALM_S = 2.0
-"""Nobody was being answered for so long: a good moment for work that nobody waits for."""
 
 HEARD_TIMEOUT_S = 10.0
 """Beyond the sound's own length: then the turn ends though the body has not confirmed it."""
@@ -66,6 +63,7 @@ class Mind:
         self._turn = first_turn - 1
         self._cancelled = first_turn - 1
         self._speaking: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None]
         self._history = History()
         self._pace = Pace()
         self._firsts: list[tuple[str, str, float]] = []
@@ -73,7 +71,13 @@ class Mind:
         self._speaker: Speaker
 
     async def load(self, remembered: tuple[str, ...]) -> None:
-        """Make and warm the engines; the model and the voices load side by side."""
+        """Make and warm the engines; the model and the voices load side by side.
+
+        Dictionaries are begun too, so that the first line in another language need not wait for
+        them, and so that memory does not jump in the middle of a show (190 MB).
+        """
+        languages = engines.languages(self._show, self._character)
+        self._reading = asyncio.create_task(asyncio.to_thread(read_ahead, languages))
         self._history.restore(remembered)
         models = asyncio.to_thread(engines.make_models, self._show)
         voices = asyncio.to_thread(engines.make_speaker, self._show, self._character)
@@ -90,14 +94,6 @@ class Mind:
         self._speaker = made[1]
         await asyncio.to_thread(self._speaker.warm)
         await self._conversation.warm()
-
-    async def read_ahead(self) -> None:
-        """Load what only other languages need, in the first calm moment."""
-        calm_s = 0.0
-        while calm_s < CALM_S:
-            await asyncio.sleep(0.5)
-            calm_s = calm_s + 0.5 if self._speaking is None else 0.0
-        await asyncio.to_thread(self._speaker.read_ahead)
 
     def receive(self, message: wire.Message) -> None:
         """Take one message of the house; called on the loop."""
@@ -359,11 +355,9 @@ async def _run(
     await mind.load(remembered)
     link.send(wire.Ready(role="mind", took_s=time.monotonic() - born))
     work = asyncio.create_task(mind.run())
-    reading = asyncio.create_task(mind.read_ahead())
     beat = asyncio.create_task(_beat(link))
     await over.wait()
     beat.cancel()
-    reading.cancel()
     work.cancel()
     os._exit(0)  # engines hold nothing that needs saving
 

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -59,6 +59,14 @@ KEPT = 64
 
 # 方 has several readings: it calls for a dictionary of its own (80 MB).
 _SAMPLES = {"en": "Hello, 12 friends.", "zh": "你好，12个朋友。", "ja": "友だちの方へ。"}
+
+
+def read_ahead(languages: Collection[str]) -> None:
+    """Load the dictionaries of `languages`: seconds that a first line in them would wait."""
+    for language, sample in _SAMPLES.items():
+        if language in languages:
+            with suppress(Exception):  # what is broken says so when it is needed
+                g2p.phonemise(normalise(sample, language), language)
 
 
 class Speaker:
@@ -146,13 +154,6 @@ class Speaker:
     def _gain(self, voice: Voice, language: str) -> float:
         name = self._names.get(id(voice))
         return 1.0 if self._levels is None or name is None else self._levels.gain(name, language)
-
-    def read_ahead(self) -> None:
-        """Load the dictionaries of every planned language: seconds that a first line would wait."""
-        for language, sample in _SAMPLES.items():
-            if language in self._plan:
-                with suppress(Exception):  # what is broken says so when it is needed
-                    g2p.phonemise(normalise(sample, language), language)
 
     def close(self) -> None:
         """Free every voice; one that hangs is left to the process's end."""
