@@ -3,6 +3,9 @@
 Runs on: the sending thread of `render.sinks.stream`. Every wait has an end (`CONNECT_S`, `SEND_S`),
 and `abort`, from any thread, ends it at once. The library (MPL-2.0) is loaded where it is
 installed; PyAV's wheels carry none, and PyAV's own opening of an output cannot be interrupted.
+
+A server that was killed says no goodbye, and libsrt itself takes over five seconds to believe it.
+So a server that confirms nothing for `QUIET_S` is asked, from a socket beside, whether it is there.
 """
 
 import atexit
@@ -10,6 +13,7 @@ import contextlib
 import ctypes
 import ctypes.util
 import socket
+import struct
 import sys
 import threading
 import time
@@ -23,7 +27,11 @@ SEND_S = 5.0
 """A server that takes nothing for so long is gone."""
 
 IDLE_S = 3.0
-"""A server that was not heard for so long is gone; it says each second that it is there."""
+"""A server that confirmed nothing of what it was sent for so long is gone, or the line is."""
+QUIET_S = 0.25
+"""A server that confirmed nothing for so long (it does each 10 ms) is asked whether it is there."""
+GRACE_S = 0.25
+"""One that answers that and confirms nothing for so long after is a new one: it was restarted."""
 GOODBYE_S = 0.5
 """How long the last packets may take."""
 
@@ -46,6 +54,11 @@ REMEDY = (
 _SNDSYN, _SNDTIMEO, _SENDER, _LATENCY, _PASSPHRASE = 1, 13, 21, 23, 26
 _SNDDATA, _CONNTIMEO, _STREAMID, _PAYLOADSIZE, _PEERIDLETIMEO = 19, 36, 46, 49, 55
 _LOG_CRITICAL = 2
+
+_STATS_BYTES = 4096
+"""More than SRT_TRACEBSTATS takes in any version."""
+_STATS_CONFIRMED = 40
+"""Where in it the confirmations that came are counted (pktRecvACKTotal)."""
 _PACKET = 1500
 """About what a packet takes while it waits."""
 
@@ -140,6 +153,7 @@ class Srt:
         except OSError as error:
             raise EngineError(f"cannot be found ({error.strerror})") from None
         family, _, _, _, address = found[0]
+        self._watch = _Watch(family, address)
         self._socket = self._srt.srt_create_socket()
         _open.add(self._socket)
         for option, number in (
@@ -171,6 +185,9 @@ class Srt:
         Raises:
             EngineError: the server has gone away.
         """
+        gone = self._watch.look(time.monotonic(), self._confirmed)
+        if gone:
+            raise EngineError(f"broke off ({gone})")
         self._held += data
         whole = len(self._held) - len(self._held) % PAYLOAD
         for at in range(0, whole, PAYLOAD):
@@ -189,6 +206,13 @@ class Srt:
         self._srt.srt_getsockflag(self._socket, _SNDDATA, ctypes.byref(number), ctypes.byref(size))
         return max(0, number.value) * _PACKET
 
+    @property
+    def _confirmed(self) -> int:
+        """How often the server has confirmed something."""
+        stats = ctypes.create_string_buffer(_STATS_BYTES)
+        self._srt.srt_bstats(self._socket, stats, 0)
+        return ctypes.c_int.from_buffer(stats, _STATS_CONFIRMED).value
+
     def close(self) -> None:
         """Send what is left and hang up."""
         if self._held:
@@ -203,7 +227,87 @@ class Srt:
         """Hang up at once; any thread."""
         _open.discard(self._socket)
         self._srt.srt_close(self._socket)
+        self._watch.close()
 
+
+class _Watch:
+    """Notices early that a server is gone; on the sending thread.
+
+    While one confirms what it gets, nothing is done. When it falls silent it is asked for a new
+    connection, which is never made: a port that nobody has refuses, and a server that answers but
+    does not know the old connection any more was restarted.
+    """
+
+    def __init__(self, family: int, address: tuple[Any, ...]) -> None:
+        self._where = (family, address)
+        self._asking: socket.socket | None = None
+        self._asked_s = 0.0  # how long it had been silent then
+        self._answered_s: float | None = None
+        self._count = -1
+        self._looked = 0.0
+        self._silent_s = 0.0
+
+    def look(self, now: float, confirmed: int) -> str:
+        """Return why the server is taken for gone, "" while it is not.
+
+        Called before each sending: time in which nothing was sent is no silence of the server's.
+
+        Args:
+            now: seconds, monotonic.
+            confirmed: how often it has confirmed something.
+        """
+        passed, self._looked = now - self._looked, now
+        if confirmed != self._count:
+            self._count, self._silent_s = confirmed, 0.0
+            self.close()
+            return ""
+        self._silent_s += min(passed, QUIET_S / 4)
+        if self._silent_s < QUIET_S:
+            return ""
+        if self._silent_s > IDLE_S:
+            return f"not heard for {IDLE_S:.0f} s"
+        if self._answered_s is None:
+            try:
+                self._ask()
+            except ConnectionRefusedError:
+                return "nobody listens there any more"
+            except OSError:
+                return ""  # the network is away: it may come back within `IDLE_S`
+        elif self._silent_s - self._answered_s > GRACE_S:
+            return "it was restarted"
+        return ""
+
+    def close(self) -> None:
+        """Ask no more."""
+        asking, self._asking, self._answered_s = self._asking, None, None
+        if asking is not None:
+            asking.close()
+
+    def _ask(self) -> None:
+        """Ask, every `QUIET_S` again, and note an answer."""
+        asking = self._asking
+        if asking is None:
+            asking = self._asking = socket.socket(self._where[0], socket.SOCK_DGRAM)
+            asking.setblocking(False)
+            asking.connect(self._where[1])
+            self._asked_s = 0.0
+        with contextlib.suppress(BlockingIOError):
+            if asking.recv(2048):
+                self._answered_s = self._silent_s
+                return
+        if self._silent_s - self._asked_s >= QUIET_S:
+            self._asked_s = self._silent_s
+            asking.send(_INDUCTION)
+
+
+_INDUCTION = (
+    # A control packet (handshake) with no time, to no socket; then version 4, type 2, sequence 0,
+    # 1500 bytes a packet, 8192 packets under way, induction (1), our socket's number, no cookie
+    # and no address: what begins a connection, and alone makes none.
+    struct.pack(">IIII", 0x80000000, 0, 0, 0)
+    + struct.pack(">IHHIIIIII", 4, 0, 2, 0, 1500, 8192, 1, 1, 0)
+    + bytes(16)
+)
 
 _LENGTHS = {
     "streamid": "at most 512 bytes",

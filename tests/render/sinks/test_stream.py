@@ -262,6 +262,81 @@ def test_a_server_killed_and_started_again_gets_a_new_stream_and_the_film_loses_
         assert len(packets) >= 55
 
 
+@needs_srt
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("away_s", [0.5, 0.0])
+def test_an_srt_server_killed_and_started_again_is_noticed_within_a_second(
+    tmp_path: Path, away_s: float
+) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    listening = f"srt://127.0.0.1:{port}?mode=listener"
+    with Listener(listening, tmp_path / "first.ts") as first:
+        show = Show(tmp_path, f"srt://127.0.0.1:{port}")
+        show.run_until(lambda: not show.sink.trouble)
+        show.run(60)
+        assert "0 reconnects" in show.sink.note
+        first.kill()
+        begun = time.monotonic()
+        with contextlib.ExitStack() as servers_:
+            if not away_s:  # it is back before anybody noticed: the port refuses nothing
+                servers_.enter_context(Listener(listening, tmp_path / "second.ts"))
+            show.run_until(lambda: show.sink.trouble)
+            assert time.monotonic() - begun < 1.5
+            assert "nobody listens" in show.sink.trouble or "restarted" in show.sink.trouble
+            if away_s:
+                servers_.enter_context(Listener(listening, tmp_path / "second.ts"))
+            show.run_until(lambda: not show.sink.trouble)
+            assert time.monotonic() - begun < 4.0
+            show.run(60)
+            show.close()
+    show.check_film()
+    with av.open(str(tmp_path / "second.ts")) as made:
+        packets = [p for p in made.demux(video=0) if p.pts is not None]
+    assert packets[0].is_keyframe
+
+
+def test_an_srt_server_is_asked_only_when_it_is_silent_and_told_from_a_bad_line() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        watch = srt._Watch(socket.AF_INET, server.getsockname())
+        now, confirmed = 100.0, 0
+
+        def look(seconds: float, *, confirms: bool = False, step_s: float = 0.02) -> str:
+            nonlocal now, confirmed
+            said = ""
+            for _ in range(round(seconds / step_s)):
+                now += step_s
+                confirmed += confirms
+                said = said or watch.look(now, confirmed)
+            return said
+
+        def asked() -> bytes:
+            with contextlib.suppress(BlockingIOError):
+                return server.recvfrom(2048)[0]
+            return b""
+
+        assert look(5.0, confirms=True) == ""
+        now += 60.0  # nothing was sent for a minute: that is not the server's silence
+        assert look(0.1) == ""
+        assert asked() == b""
+        assert look(2.5) == ""
+        assert len(asked()) == 64
+        assert look(0.1, confirms=True) == ""  # a bad line that is back
+        assert look(2.9) == ""
+        assert "not heard for 3 s" in look(0.3)
+        assert look(0.1, confirms=True) == ""
+        while asked():
+            pass
+        assert look(0.4) == ""
+        question, place = server.recvfrom(2048)
+        assert question[0] & 0x80  # a control packet
+        server.sendto(b"welcome", place)
+        assert look(0.2) == ""
+        assert "restarted" in look(0.3)
+    watch.close()
+
+
 @needs_nginx
 @pytest.mark.usefixtures("quick")
 def test_a_server_that_hangs_is_given_up_and_the_film_loses_nothing(tmp_path: Path) -> None:
