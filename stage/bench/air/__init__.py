@@ -11,7 +11,16 @@ from stage.bench.figures import Figure
 
 AREA = "air"
 
-MODULES: tuple[str, ...] = ("pace", "streams", "recordings", "sound", "overlay", "camera", "soak")
+MODULES: tuple[str, ...] = (
+    "pace",
+    "streams",
+    "whip",
+    "recordings",
+    "sound",
+    "overlay",
+    "camera",
+    "soak",
+)
 """Modules of this package that measure, in the order in which they are printed."""
 
 

@@ -1,6 +1,7 @@
-"""A WHIP endpoint by aiortc that takes all and keeps nothing: `python -m ... PORT`."""
+"""A WHIP endpoint for tries: `python -m ... PORT` takes all by aiortc and keeps nothing."""
 
 import sys
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiortc import RTCPeerConnection, RTCSessionDescription
@@ -9,34 +10,40 @@ from aiortc.contrib.media import MediaBlackhole
 _kept: list[RTCPeerConnection] = []
 
 
-async def _post(request: web.Request) -> web.Response:
+def application(answer: Callable[[str], Awaitable[str]]) -> web.Application:
+    """Return an endpoint at `/whip`; `answer` makes the answer to an offer (both SDP)."""
+
+    async def post(request: web.Request) -> web.Response:
+        return web.Response(
+            status=201, text=await answer(await request.text()), content_type="application/sdp",
+            headers={"Location": "/session"},
+        )  # fmt: skip
+
+    async def delete(request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/whip", post)
+    app.router.add_delete("/session", delete)
+    return app
+
+
+async def _swallow(offer: str) -> str:
     connection = RTCPeerConnection()
     hole = MediaBlackhole()
     connection.on("track", hole.addTrack)
-    await connection.setRemoteDescription(
-        RTCSessionDescription(await request.text(), "offer")
-    )  # fmt: skip
+    await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
     await connection.setLocalDescription(await connection.createAnswer())
     await hole.start()
     _kept.append(connection)
-    return web.Response(
-        status=201,
-        text=connection.localDescription.sdp,
-        content_type="application/sdp",
-        headers={"Location": "/session"},
-    )
-
-
-async def _delete(request: web.Request) -> web.Response:
-    return web.Response()
+    return str(connection.localDescription.sdp)
 
 
 def main() -> None:
     """Serve until killed."""
-    app = web.Application()
-    app.router.add_post("/whip", _post)
-    app.router.add_delete("/session", _delete)
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None)
+    web.run_app(
+        application(_swallow), host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None
+    )
 
 
 if __name__ == "__main__":
