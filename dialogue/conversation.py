@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 
@@ -23,6 +23,8 @@ from dialogue.opener import NamedBefore, Opener, Opening
 from dialogue.plugins import EngineError, EngineUnavailable
 from dialogue.pump import Relay
 from dialogue.sentences import Splitter
+from dialogue.translation import Translator
+from dialogue.translation import start as translation_start
 from dialogue.turn import Turn, When
 from dialogue.vocative import Vocative
 
@@ -46,6 +48,7 @@ class Conversation:
         first_token_s: float = 20.0,
         seed: int | None = None,
         opener: Opener | None = None,
+        translate: str = "",
     ) -> None:
         """Prepare to talk.
 
@@ -58,6 +61,7 @@ class Conversation:
             first_token_s: an engine silent for so long has failed.
             seed: makes the sampling repeatable; None for fresh replies each time.
             opener: says a first word where the model will take long; None for never.
+            translate: ISO 639-1 code of `dialogue.translation.TARGETS`; "" for no translations.
         """
         self.character = character
         self.history = history if history is not None else History()
@@ -65,6 +69,8 @@ class Conversation:
         self._temperature = temperature
         self._max_tokens = max_tokens
         self._opener = opener
+        self._translator = Translator(character, self._relay, translate) if translate else None
+        self._ahead: asyncio.Task[None] | None = None
         self.brief = False
         """Cut sentences into clauses, because the voice is slower than speech."""
         self._seeds = random.Random(seed) if seed is not None else None
@@ -78,6 +84,8 @@ class Conversation:
             EngineError: no model can be used.
         """
         first, *rest = self.character.languages
+        if self._translator is not None and not self._translator.offered:
+            self._translator = None
         await self._relay.warm(self._start(first))
         self._chore(self._warm_rest(rest))
 
@@ -101,6 +109,8 @@ class Conversation:
         The last one is `final`. Ends early when the turn is cancelled. When no model answers, the
         character apologises in its own words; that is not an error.
         """
+        if self._translator is not None:
+            self._translator.give_way()
         message = turn.message
         code = self._language(message)
         turn.language = code
@@ -132,7 +142,33 @@ class Conversation:
                 self._opener.learn(waited_s)
             await self._stop()
             if spoken:
-                self._chore(self.prepare(code))
+                self._ahead = self._chore(self.prepare(code))
+
+    @property
+    def translates(self) -> bool:
+        """True where translations are wanted, and a model offers them; known once it is warm."""
+        return self._translator is not None
+
+    async def translations(
+        self,
+        turn: Turn,
+        utterances: Sequence[Utterance],
+        wanted: Callable[[Utterance], Awaitable[bool]],
+    ) -> AsyncGenerator[tuple[Utterance, str], None]:
+        """Yield utterances of an answer that has been written, with their translations.
+
+        Begins when the model has got ahead on the next prompt, and ends when the next answer is
+        wanted. See `dialogue.translation.Translator.follow`.
+        """
+        if self._translator is None:
+            return
+        if self._ahead is not None:
+            await asyncio.wait({self._ahead})
+        # An opener is a name and a small word: not worth the model's time.
+        rest = [u for u in utterances if u.index or not turn.opened]
+        async with aclosing(self._translator.follow(turn, rest, wanted)) as found:
+            async for utterance, text in found:
+                yield utterance, text
 
     def close_turn(self, turn: Turn, heard: str) -> None:
         """End the turn and keep of it what the audience has heard.
@@ -151,6 +187,8 @@ class Conversation:
     async def aclose(self) -> None:
         """Stop everything and free the models."""
         await self._stop()
+        if self._translator is not None:
+            await self._translator.stop()
         for chore in tuple(self._chores):
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
@@ -199,6 +237,8 @@ class Conversation:
     async def _one_try(
         self, turn: Turn, code: str, guard: Guard, splitter: Splitter, opening: Opening | None
     ) -> AsyncGenerator[Utterance, None]:
+        if self._translator is not None:
+            await self._translator.stop()
         lead, name = (opening.lead, opening.name) if opening is not None else ("", "")
         stream = self._relay.reply(self._prompt(turn, code, lead))
         self._stream = stream
@@ -311,11 +351,17 @@ class Conversation:
                 await self._relay.prepare(self._start(code))
             except (EngineError, EngineUnavailable) as error:
                 _log.warning("cannot get ready for %s: %s", code, error)
+        if self._translator is not None:
+            try:
+                await self._relay.prepare(translation_start(self._translator.code), aside=True)
+            except (EngineError, EngineUnavailable) as error:
+                _log.warning("cannot get ready to translate: %s", error)
 
-    def _chore(self, work: Coroutine[None, None, None]) -> None:
+    def _chore(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._chores.add(task)
         task.add_done_callback(self._chores.discard)
+        return task
 
 
 def join(texts: Sequence[str], code: str) -> str:

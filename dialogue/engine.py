@@ -69,3 +69,15 @@ class LanguageModel(Protocol):
 
     def close(self) -> None:
         """Free the model. The engine is not used afterwards."""
+
+
+@runtime_checkable
+class Translating(Protocol):
+    """What a `LanguageModel` says of itself besides, where it can translate captions.
+
+    An engine without it is never asked to. It gets an ordinary `Prompt` (`dialogue.translation`),
+    between two replies, and is left as soon as a reply is wanted.
+    """
+
+    translates: bool
+    """True where its model is good enough at it, such as from 1.5 B parameters on."""

@@ -139,9 +139,16 @@ class Relay:
         if len(failures) == len(self._sources):
             raise EngineError("no language model can be used: " + "; ".join(failures))
 
-    async def prepare(self, prompt: Prompt) -> None:
-        """Let the engine that answered last get ahead on `prompt`; replies go first."""
+    async def prepare(self, prompt: Prompt, *, aside: bool = False) -> None:
+        """Let the engine that answered last get ahead on `prompt`; replies go first.
+
+        Args:
+            prompt: see `LanguageModel.warm`.
+            aside: it is one for `aside`, and for the engine that translates.
+        """
         source = self._current
+        if aside and self._translating is not None:
+            source = self._translating
         if not (source.stuck and source.worker.busy):
             await self._call(source.warmer, source.model.warm, prompt)
 
@@ -177,6 +184,37 @@ class Relay:
             finally:
                 await stream.aclose()
         raise EngineError("no language model answers: " + "; ".join(failures))
+
+    @property
+    def translates(self) -> bool:
+        """True where an engine offers to translate."""
+        return self._translating is not None
+
+    async def aside(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+        """Yield the deltas of the engine that translates; nothing it does is held against it.
+
+        The caller closes this before it asks for a reply. Closing it stops the model within one
+        token.
+
+        Raises:
+            EngineError: no engine translates, or the one that does failed.
+        """
+        source = self._translating
+        if source is None:
+            raise EngineError("no language model here translates")
+        if source.stuck and source.worker.busy:
+            raise EngineError(f"{source.name} hangs")
+        stream = source.active = self._stream(source, prompt)
+        try:
+            async for delta in stream:
+                yield delta
+        finally:
+            await stream.aclose()
+
+    @property
+    def _translating(self) -> _Source | None:
+        able = (s for s in (self._current, *self._sources) if getattr(s.model, "translates", False))
+        return next(able, None)
 
     def close(self) -> None:
         """Free the engines; one that hangs is left to the process's end."""

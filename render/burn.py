@@ -13,7 +13,7 @@ import skia
 
 from dialogue.character import CaptionStyle
 from dialogue.ticks import TICKS_PER_S, Ticks
-from render.captions import Caption
+from render.captions import LINES, Caption
 from render.contracts import Sink
 from render.convert import to_i420
 from render.frames import Pixels, VideoFrame
@@ -27,6 +27,8 @@ LINE = 1.36
 """A line's height, in letter sizes."""
 MARGIN = 0.055
 """Of the picture's height, between its edge and the lines."""
+SMALL = 0.72
+"""A translation's letters, of the size of what is said; it stands below that."""
 ROOM = 0.92
 """Of the picture's width that a line may take; wider ones are set smaller."""
 _FAMILIES = ("Inter", "Segoe UI", "Helvetica Neue", "Noto Sans", "DejaVu Sans")
@@ -72,9 +74,37 @@ class Letters:
 class Burner:
     """Draws blocks into pictures of one size."""
 
-    def __init__(self, style: CaptionStyle, width: int, height: int) -> None:
-        """Prepare for pictures of `width` x `height` pixels."""
+    def __init__(
+        self,
+        style: CaptionStyle,
+        width: int,
+        height: int,
+        *,
+        small: bool = False,
+        both: bool = False,
+    ) -> None:
+        """Prepare for pictures of `width` x `height` pixels.
+
+        Args:
+            style: the character's.
+            width: of the pictures.
+            height: of the pictures.
+            small: draws translations, below where another one draws what is said.
+            both: leaves room for translations.
+        """
         self._style = style
+        self._size = min(height * HEIGHT_SHARE, width * WIDTH_SHARE) * style.size
+        # Where it begins (the top) or ends (the bottom) in the picture.
+        self._edge = round(height * MARGIN)
+        self._down = style.position == "top" or small
+        if small:
+            spoken = round(self._size * (LINE * LINES + 0.5))
+            self._size *= SMALL
+            room = round(self._size * (LINE * LINES + 0.5))
+            top = style.position == "top"
+            self._edge = self._edge + spoken if top else height - self._edge - room
+        elif both and not self._down:
+            self._edge += round(self._size * SMALL * (LINE * LINES + 0.5))
         self._width, self._height = width, height
         self._letters = Letters(style)
         self._drawn: tuple[tuple[str, ...], int] | None = None
@@ -117,7 +147,7 @@ class Burner:
     def _draw(self, caption: Caption, spoken: int) -> None:
         style = self._style
         self.drawings += 1
-        size = min(self._height * HEIGHT_SHARE, self._width * WIDTH_SHARE) * style.size
+        size = self._size
         widest = max(self._measure(line, caption.language, size) for line in caption.lines)
         size *= min(1.0, self._width * ROOM / max(widest, 1.0))
         wide = min(self._width, round(max(widest, 1.0) * min(1.0, self._width * ROOM / widest)
@@ -125,8 +155,9 @@ class Burner:
         width = wide // 2 * 2
         height = round(size * (LINE * len(caption.lines) + 0.5)) // 2 * 2
         x = (self._width - width) // 4 * 2
-        edge = round(self._height * MARGIN) // 2 * 2
-        y = edge if style.position == "top" else (self._height - height - edge) // 2 * 2
+        edge = self._edge // 2 * 2
+        y = edge if self._down else (self._height - height - edge) // 2 * 2
+        y = min(y, (self._height - height) // 2 * 2)
         self._place = (x, max(0, y), width, min(height, self._height))
         if not width:
             return
@@ -189,10 +220,11 @@ class BurnedSink:
 
     needs: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, sink: Sink, style: CaptionStyle) -> None:
-        """Put captions in `style` into everything that `sink` gets."""
+    def __init__(self, sink: Sink, style: CaptionStyle, *, translated: bool = False) -> None:
+        """Put captions in `style`, also `translated` ones, into everything that `sink` gets."""
         self._sink = sink
         self._style = style
+        self._translated = translated
         self._texts: dict[tuple[int, int, int], Caption] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -206,7 +238,8 @@ class BurnedSink:
 
     def open(self, *, width: int, height: int, fps: int) -> None:
         """Open the sink."""
-        self._burner = Burner(self._style, width, height)
+        self._burner = Burner(self._style, width, height, both=self._translated)
+        self._second = Burner(self._style, width, height, small=True)
         self._pixels = np.empty((height, width, 4), np.uint8)
         self._i420 = np.empty((height * 3 // 2, width), np.uint8)
         self._sink.open(width=width, height=height, fps=fps)
@@ -221,14 +254,17 @@ class BurnedSink:
 
     def video(self, frame: VideoFrame) -> None:
         """Send one picture, with what is being said."""
-        shown = [c for c in self._texts.values() if c.start <= frame.pts < c.stop]
-        for key in [c.key for c in self._texts.values() if c.stop < frame.pts - TICKS_PER_S]:
+        shown = [c for c in self._texts.values() if c.live[0] <= frame.pts < c.live[1]]
+        for key in [c.key for c in self._texts.values() if c.live[1] < frame.pts - TICKS_PER_S]:
             del self._texts[key]
         if shown and self._sink.watched:
             np.copyto(self._pixels, frame.pixels)
             np.copyto(self._i420, frame.i420)
-            newest = max(shown, key=lambda c: c.start)
-            self._burner.draw(newest, frame.pts, self._pixels, self._i420)
+            for burner, translated in ((self._burner, False), (self._second, True)):
+                own = [c for c in shown if c.translated is translated]
+                if own:
+                    newest = max(own, key=lambda c: c.live[0])
+                    burner.draw(newest, frame.pts, self._pixels, self._i420)
             frame = VideoFrame(frame.pts, frame.index, self._pixels, self._i420)
         self._sink.video(frame)
 
@@ -243,7 +279,7 @@ class BurnedSink:
 
 def _colours(caption: Caption, spoken: int, style: CaptionStyle) -> list[list[str]]:
     """Return the colour of every sign of every line."""
-    colours = [[style.color] * len(line) for line in caption.lines]
+    colours = [[style.color] * len(line) for line in caption.lines]  # a translation's stay
     for index, (_, line, char) in enumerate(caption.words):
         colour = (
             style.color if index < spoken - 1 else style.now if index < spoken else style.coming

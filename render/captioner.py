@@ -11,11 +11,36 @@ Runs on: the body's thread.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from dialogue.ticks import Ticks
-from render.captions import LEAST, LINES, LINGER, Caption, Line, Word, lay_out, place
+from dialogue.ticks import TICKS_PER_S, Ticks
+from dialogue.translation import LATE_S
+from render.captions import (
+    LEAST,
+    LINES,
+    LINGER,
+    TRANSLATED,
+    Caption,
+    Line,
+    Word,
+    lay_out,
+    place,
+    reading,
+)
+
+LATE: Ticks = round(LATE_S * TICKS_PER_S)
+"""A translation that comes so long after the last word is dropped."""
 
 Key = tuple[int, int]
 """Turn and utterance."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Translation:
+    """What an utterance says in another language."""
+
+    text: str
+    language: str
+    lines: tuple[Line, ...]
+    came: Ticks
 
 
 @dataclass(slots=True)
@@ -34,6 +59,7 @@ class _Utterance:
     limit: Ticks | None = None  # the next utterance's first word
     stale: bool = False
     told: dict[int, Caption] = field(default_factory=dict)  # as announced last
+    translation: _Translation | None = None
 
     def at(self, ticks: Ticks) -> Ticks:
         """Return the stage time of a time of its own."""
@@ -84,12 +110,47 @@ class _Utterance:
             last = replace(last, stop=max(last.start, min(last.stop, self.limit)))
         return [*made[:-1], last]
 
+    def translated(self) -> list[Caption]:
+        """Return the blocks of its translation as they stand now; of one that was cut, none.
+
+        Its words have no times: a block begins with the word that stands as far into the text.
+        """
+        known = self.translation
+        words = self.placed()
+        if known is None or self.cut or not words:
+            return []
+        made: list[Caption] = []
+        came = known.came
+        for number, i in enumerate(range(0, len(known.lines), LINES)):
+            block = known.lines[i : i + LINES]
+            share = block[0][0] / len(known.text)
+            start = next((w[2] for w in words if w[0] >= share * len(self.text)), None)
+            if start is None and not self.complete:
+                break
+            start = words[-1][2] if start is None else start
+            shown = tuple(known.text[a:b].rstrip() for a, b in block)
+            stop = max(words[-1][3], min(start + reading("".join(shown), known.language),
+                                         words[-1][3] + LINGER))  # fmt: skip
+            if not self.complete:
+                stop += LINGER
+            if self.limit is not None:
+                stop = max(start, min(stop, self.limit))
+            if made:
+                made[-1] = replace(made[-1], stop=min(made[-1].stop, start))
+                came = max(came, made[-1].live[1] if made[-1].came > made[-1].start else 0)
+            key = (0, 0, TRANSLATED + number)
+            made.append(Caption(start, stop, shown, known.language, (), key, words[-1][3],
+                                came=came))  # fmt: skip
+        return made
+
 
 class Captioner:
     """Makes captions of a show."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, translated: bool = False) -> None:
+        """Know nothing yet; `translated`: utterances are kept until no translation is in time."""
         self._known: dict[Key, _Utterance] = {}
+        self._patience = LATE if translated else 0
 
     def know(
         self, key: Key, text: str, language: str, words: Sequence[Word], *, complete: bool
@@ -145,6 +206,25 @@ class Captioner:
         known.cut_at(heard)
         known.stale = True
 
+    def translate(self, key: Key, text: str, language: str, now: Ticks) -> bool:
+        """Take the translation of an utterance that is to come, is spoken, or was just now.
+
+        Args:
+            key: turn and utterance.
+            text: all of it; at least one letter.
+            language: ISO 639-1 code of `text`.
+            now: stage time.
+
+        Returns:
+            False where it is too late (`LATE`), or the utterance was cut, and it is dropped.
+        """
+        known = self._known.get(key)
+        if known is None or known.cut or (known.over is not None and now > known.over + LATE):
+            return False
+        known.translation = _Translation(text, language, tuple(lay_out(text, ())), now)
+        known.stale = True
+        return True
+
     def lines(self, key: Key) -> tuple[Line, ...]:
         """Return where the text of an utterance breaks: pairs of lines are its blocks."""
         known = self._known.get(key)
@@ -159,12 +239,16 @@ class Captioner:
             if known.stale:
                 found += self._corrected(key, known)
                 known.stale = False
+            newest = max((n for n in known.told if n < TRANSLATED), default=0)
             for number, told in known.told.items():
-                over = told.stop <= now and (known.complete or number < max(known.told))
+                over = told.stop <= now and (known.complete or number < newest)
                 if not told.final and over:
                     known.told[number] = replace(told, final=True)
                     found = [c for c in found if c.key != told.key] + [known.told[number]]
-            if known.over is not None and all(told.final for told in known.told.values()):
+            waits = known.translation is None and not known.cut
+            if known.over is None or waits and now <= known.over + self._patience:
+                continue
+            if all(told.final for told in known.told.values()):
                 del self._known[key]
         return sorted(found, key=lambda c: (c.start, c.key))
 
@@ -173,7 +257,7 @@ class Captioner:
         found = []
         blocks = {
             block.key[2]: replace(block, key=(*key, block.key[2]), final=False)
-            for block in known.blocks()
+            for block in (*known.blocks(), *known.translated())
         }
         for number, block in blocks.items():
             told = known.told.get(number)

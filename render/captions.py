@@ -27,6 +27,8 @@ LINGER: Ticks = 3 * TICKS_PER_S // 2
 """A block stays at most so long after its last word."""
 LEAST: Ticks = TICKS_PER_S
 """A block is seen for this long where nothing follows sooner."""
+TRANSLATED = 1000
+"""Number of the first block of a translation."""
 READ_A_SECOND = {"zh": 9.0, "ja": 4.0}
 READ_LATIN_A_SECOND = 20.0
 """Letters or signs that people read in a second (Netflix, Timed Text Style Guide)."""
@@ -72,11 +74,26 @@ class Caption:
     words: tuple[tuple[Ticks, int, int], ...]
     """When each word begins, its line, and its first character in it."""
     key: tuple[int, int, int] = (0, 0, 0)
-    """Turn, utterance and number of the block in it: the same for the same block."""
+    """Turn, utterance and number of the block in it: the same for the same block. The blocks of a
+    translation are numbered from `TRANSLATED` on."""
     said: Ticks = 0
     """When its last word ends; after that it stays to be read."""
     final: bool = True
     """False while its words, times or end may still be corrected."""
+    came: Ticks = 0
+    """A translation's: nobody could see it before, though it belongs to words said earlier."""
+
+    @property
+    def translated(self) -> bool:
+        """True where it is a translation of what is said, without times of words."""
+        return self.key[2] >= TRANSLATED
+
+    @property
+    def live(self) -> tuple[Ticks, Ticks]:
+        """From when to when it is seen live: one that came late stays to be read all the same."""
+        if self.came <= self.start:
+            return self.start, self.stop
+        return self.came, max(self.stop, self.came + reading("".join(self.lines), self.language))
 
 
 def captions(text: str, words: Sequence[Word], language: str) -> list[Caption]:
@@ -265,13 +282,18 @@ class Transcript:
     Sources: W3C, WebVTT: The Web Video Text Tracks Format; SubRip as FFmpeg reads it.
     """
 
-    def __init__(self, film: Path) -> None:
+    def __init__(self, film: Path, language: str = "") -> None:
         """Create `NAME.vtt` and `NAME.srt` beside `film`.
+
+        Args:
+            film: what they belong to.
+            language: ISO 639-1 code of a translation: they are `NAME.en.vtt` and `NAME.en.srt`.
 
         Raises:
             OSError: they cannot be written there.
         """
-        self.files = (film.with_suffix(".vtt"), film.with_suffix(".srt"))
+        code = f".{language}" if language else ""
+        self.files = (film.with_suffix(f"{code}.vtt"), film.with_suffix(f"{code}.srt"))
         self._vtt: TextIO = self.files[0].open("w", encoding="utf-8")
         self._srt: TextIO = self.files[1].open("w", encoding="utf-8")
         self._vtt.write("WEBVTT\n")

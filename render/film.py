@@ -61,6 +61,7 @@ class Film:
         *,
         first: Ticks,
         text: bool = False,
+        translation: str = "",
         crash_safe: bool = True,
     ) -> None:
         """Create the file.
@@ -72,6 +73,7 @@ class Film:
                 may go on in another film, whose first packets then are this one's last.
             first: stage time of its beginning; -1 where it is not known yet.
             text: give it a text track.
+            translation: with it, one more in this language (ISO 639-2); "" for none.
             crash_safe: see the module.
 
         Raises:
@@ -108,8 +110,15 @@ class Film:
         if text:
             self._text = self._container.add_mux_stream(_TEXT[self._format])
             self._text.time_base = TICK
+        self._translation: Any = None
+        if text and translation:
+            self._translation = self._container.add_mux_stream(_TEXT[self._format])
+            self._translation.time_base = TICK
+            self._translation.metadata["language"] = translation
         self._shown: Caption | None = None  # seen now; in MP4 not written yet
-        self._text_until: Ticks = 0  # stage time up to which an MP4 has text
+        # Stage time up to which a track of text has some: what is said, and its translation.
+        self._text_until: Ticks = 0
+        self._translated_until: Ticks = 0
 
     def picture(self, frame: VideoFrame, step: Ticks) -> None:
         """Encode one picture, which is shown for `step`."""
@@ -145,6 +154,19 @@ class Film:
                 self._write(newest, newest.start, min(newest.stop, stop))
             return
         self._follow(captions, newest, now)
+
+    def translation(self, caption: Caption, end: Ticks | None = None) -> None:
+        """Write a translation to its track when it is over, whenever it came.
+
+        Args:
+            caption: of what is said in this film; those before it were written before it.
+            end: stage time of the film's end, where that is known.
+        """
+        stop = caption.stop if end is None else min(caption.stop, end)
+        at = max(caption.start, self.first, self._translated_until)
+        if self._translation is not None and stop > at and caption.lines:
+            self._translated_until = stop + (_BLANK if self._format == "mp4" else 0)
+            self._mux_text(self._translation, caption, at, stop)
 
     def _follow(self, captions: Sequence[Caption], newest: Caption | None, now: Ticks) -> None:
         """Keep the block that is seen, and write it when it is over."""
@@ -189,15 +211,19 @@ class Film:
 
     def _write(self, caption: Caption, start: Ticks, stop: Ticks) -> None:
         """Write a block to the text track, seen from `start` to `stop` on the stage clock."""
-        import av
-
         at = max(start, self.first, self._text_until)
         if stop <= at or not caption.lines:
             return
+        if self._format == "mp4":
+            self._text_until = stop + _BLANK
+        self._mux_text(self._text, caption, at, stop)
+
+    def _mux_text(self, stream: Any, caption: Caption, at: Ticks, stop: Ticks) -> None:
+        import av
+
         text = "\n".join(caption.lines).encode()
         samples = [(text, at, stop - at)]
         if self._format == "mp4":
-            self._text_until = stop + _BLANK
             text = len(text).to_bytes(2, "big") + text  # 3GPP TS 26.245
             samples = [(text, at, stop - at), (b"\0\0", stop, _BLANK)]
         for content, begin, length in samples:
@@ -205,7 +231,7 @@ class Film:
             packet.time_base = TICK
             packet.pts = packet.dts = begin - self.first
             packet.duration = length
-            self._mux(self._text, [packet])
+            self._mux(stream, [packet])
 
     def _mux(self, stream: Any, packets: Sequence[Any]) -> None:
         try:

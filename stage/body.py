@@ -26,6 +26,7 @@ from render import mix
 from render.adapt import Adapter, ladder
 from render.air import Air
 from render.captioner import Captioner
+from render.captions import Caption
 from render.clock import DeviceClock, Follower
 from render.contracts import CaptionSink, CardRenderer, Renderer
 from render.frames import VideoFrame
@@ -65,6 +66,7 @@ class Body:
         music: Music | None = None,
         duck: Duck | None = None,
         clock: Literal["auto", "device", "machine"] = "auto",
+        translate: str = "",
     ) -> None:
         """Put the parts together.
 
@@ -78,12 +80,14 @@ class Body:
             music: what plays behind the voice; None for nothing.
             duck: how it steps back.
             clock: who leads, as in show.toml.
+            translate: language of the translations that captions come with; "" for none.
         """
         self.lead = Lead(AUDIO_LEAD)
         self.playout = Playout(pause_ticks=pause_ms * TICKS_PER_MS)
         self.mixer = Mixer(self.playout, music, duck)
         self.performer = performer
-        self.captioner = Captioner()
+        self.captioner = Captioner(translated=bool(translate))
+        self._translate = translate
         self.burn: CaptionStyle | None = None
         """How captions look in the picture of sinks that have no text; None: not at all."""
         self.painter = Painter(renderer)
@@ -120,6 +124,9 @@ class Body:
         match message:
             case wire.Say():
                 self._say(message)
+            case wire.Translation():
+                key = (message.turn, message.utterance)
+                self.captioner.translate(key, message.text, message.language, self._mixed)
             case wire.Cancel():
                 self._cancel(message, pts)
             case wire.Play():
@@ -154,6 +161,8 @@ class Body:
             self._events()
             for caption in self.captioner.take(until):
                 self.air.caption(caption)
+                if caption.translated:
+                    self._tell(_translated(caption))
             self.air.audio(self._mixed, block.samples, block.voice, block.music)
             self._mixed = until
         self._perform(pts)
@@ -202,12 +211,17 @@ class Body:
         self._tell(wire.Note(role="picture", level="warning", text=text))
 
     def _make_sink(self, message: wire.SinkAdd) -> Any:
-        sink = make_sink(message.engine, message.options)
+        options = message.options
+        if self._translate and "translation" in plugins.options(
+            plugins.load("sink", message.engine)
+        ):
+            options = {"translation": self._translate, **options}
+        sink = make_sink(message.engine, options)
         if self.burn is None or isinstance(sink, CaptionSink):
             return sink
         from render.burn import BurnedSink
 
-        return BurnedSink(sink, self.burn)
+        return BurnedSink(sink, self.burn, translated=bool(self._translate))
 
     @property
     def idle(self) -> bool:
@@ -328,6 +342,15 @@ def _place_cues(
     return sorted(placed)
 
 
+def _translated(caption: Caption) -> wire.Translated:
+    start, stop = caption.live
+    turn, utterance, number = caption.key
+    return wire.Translated(
+        turn=turn, utterance=utterance, block=number, start=start, stop=stop,
+        lines=caption.lines, language=caption.language,
+    )  # fmt: skip
+
+
 def make_sink(engine: str, options: dict[str, Any]) -> Any:
     """Make a sink; paths in the table are paths."""
     table = {key: Path(v) if key == "path" else v for key, v in options.items()}
@@ -369,6 +392,7 @@ def make_body(show: Show, air: Air, tell: Callable[[wire.Message], None]) -> Bod
         renderer, performer, air,
         fps=video.fps, pause_ms=show.voice.pause_ms, tell=tell, music=music,
         clock=show.clock,
+        translate=show.captions.translate,
         duck=Duck(
             depth_db=show.music.duck_db, attack_ms=show.music.attack_ms,
             release_ms=show.music.release_ms,

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from dialogue.translation import TARGETS
+
 FPS = (24, 25, 30, 50, 60)
 """Frame rates whose frames are whole ticks."""
 
@@ -153,6 +155,14 @@ class CaptionsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "the camera and streams."
         ),
     ] = False
+    translate: Annotated[
+        str,
+        Meta(
+            description="A second, smaller line in this language under what is said in another, "
+            "and a second file and text track beside films: `en`, `zh`, `ja`, `ko`, `es`, `fr`, "
+            "`de` or `pt`; empty: none. The language model translates when nobody waits for it."
+        ),
+    ] = ""
 
 
 class SinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,6 +239,10 @@ def build(tree: dict[str, Any], where: str) -> Show:
     if show.video.fps not in FPS:
         near = min(FPS, key=lambda rate: abs(rate - show.video.fps))
         raise ConfigError(f"{where}: video.fps = {show.video.fps} is not offered; try {near}")
+    target = show.captions.translate
+    if target and target not in TARGETS:
+        known = ", ".join(TARGETS)
+        raise ConfigError(f"{where}: captions.translate = {target!r} is not offered; try {known}")
     if show.video.width % 2 or show.video.height % 2:
         raise ConfigError(f"{where}: video.width and video.height must be even numbers")
     return show

@@ -40,7 +40,12 @@ def make_models(show: Show) -> list[LanguageModel]:
         EngineUnavailable: the first engine cannot be made here.
     """
     store = ModelStore()
-    made: list[LanguageModel] = [make("llm", show.llm.engine, show.llm.options, store)]
+    options = dict(show.llm.options)
+    known = plugins.options(plugins.load("llm", show.llm.engine))
+    if show.captions.translate and "slots" in known:
+        # Translations begin with a prefix of their own, which should push out no language's.
+        options.setdefault("slots", known["slots"].default + 1)
+    made: list[LanguageModel] = [make("llm", show.llm.engine, options, store)]
     for name in show.llm.successors:
         made.append(make("llm", name, {}, store))
     return made

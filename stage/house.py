@@ -69,6 +69,7 @@ class House:
                 screens=screens.folder(show),
                 style=style,
                 captions=show.captions.show,
+                translate=show.captions.translate,
             )  # fmt: skip
             if page
             else None
@@ -192,6 +193,12 @@ class House:
                     "words", turn=message.turn, utterance=message.utterance,
                     words=_milliseconds(message.words), lines=message.lines,
                 )  # fmt: skip
+            case wire.Translated():
+                self._event(
+                    "translation", turn=message.turn, utterance=message.utterance,
+                    block=message.block, language=message.language, lines=message.lines,
+                    at_ms=message.start / 48, until_ms=message.stop / 48,
+                )  # fmt: skip
             case wire.Heard():
                 self.mind.send(message)
                 self._event(
@@ -232,7 +239,14 @@ class House:
                     self.mind.send(line)
             case wire.Say() if not self.body.ready:
                 pass  # the mind says it again when there is a body
-            case wire.Say() | wire.Cancel() | wire.Play() | wire.Attend() | wire.Mood():
+            case (
+                wire.Say()
+                | wire.Translation()
+                | wire.Cancel()
+                | wire.Play()
+                | wire.Attend()
+                | wire.Mood()
+            ):
                 self.body.send(message)
             case wire.Chosen():
                 self._last_turn = max(self._last_turn, message.turn)

@@ -26,6 +26,8 @@ from dialogue.inbox import Inbox
 from dialogue.messages import AudienceMessage, Utterance
 from dialogue.opener import Opener
 from dialogue.ticks import TICKS_PER_S, Ticks, to_s
+from dialogue.translation import LATE_S
+from dialogue.turn import Turn
 from stage import engines, folders, wire
 from stage.config import Show
 from voice.pace import Pace, head_start
@@ -34,6 +36,9 @@ from voice.speaker import Speaker, read_ahead
 
 AHEAD: Ticks = 2 * TICKS_PER_S
 """Sound sent to the body and not heard yet; synthesis waits beyond it."""
+
+SPARE: Ticks = TICKS_PER_S
+"""Sound ahead with which the model may translate while a voice works."""
 
 UTTERANCES_AHEAD = 4
 """Utterances decided and not synthesised yet; the dialogue waits beyond it."""
@@ -63,6 +68,8 @@ class Mind:
         self._turn = first_turn - 1
         self._cancelled = first_turn - 1
         self._speaking: asyncio.Task[None] | None = None
+        self._translating: asyncio.Task[None] | None = None
+        self._voiced = asyncio.Event()
         self._reading: asyncio.Task[None]
         self._history = History()
         self._pace = Pace()
@@ -90,10 +97,17 @@ class Mind:
             max_tokens=self._show.llm.max_tokens,
             first_token_s=FIRST_TOKEN_S,
             opener=Opener(self._character, self._show.llm.opener_ms / 1000),
+            translate=self._show.captions.translate,
         )
         self._speaker = made[1]
         await asyncio.to_thread(self._speaker.warm)
         await self._conversation.warm()
+        if self._show.captions.translate and not self._conversation.translates:
+            self._note(
+                "warning",
+                f"captions.translate: {self._show.llm.engine} with this model does not offer "
+                "translations, so there are none; choose a larger model or a server in [llm]",
+            )
 
     def receive(self, message: wire.Message) -> None:
         """Take one message of the house; called on the loop."""
@@ -112,8 +126,11 @@ class Mind:
                 self._playout.started(message)
             case wire.Cancel():
                 self._cancelled = max(self._cancelled, message.turn)
-                if self._speaking is not None and not message.after_utterance:
-                    self._speaking.cancel(message.reason)
+                if not message.after_utterance:
+                    if self._translating is not None:
+                        self._translating.cancel()
+                    if self._speaking is not None:
+                        self._speaking.cancel(message.reason)
             case wire.Ready():
                 for packet in self._playout.again():
                     self._link.send(packet)
@@ -143,7 +160,10 @@ class Mind:
             wire.Chosen(id=message.id, turn=turn_id, author=message.author, text=message.text)
         )
         self._link.send(wire.Mood(state="thinking"))
+        if self._translating is not None:
+            self._translating.cancel()
         turn = self._conversation.turn(turn_id, message)
+        self._voiced.clear()
         self._playout.begin(turn_id)
         self._firsts.clear()
         worked_s, spoken_s = self._speaker.worked_s, self._speaker.spoken_s
@@ -173,7 +193,9 @@ class Mind:
             self._link.send(wire.Done(turn=turn_id, marks=dict(turn.marks), heard=heard, work=work))
 
     async def _decide(self, turn: Any, decided: "asyncio.Queue[Utterance | None]") -> None:
+        said: list[Utterance] = []
         async for utterance in self._conversation.answer(turn):
+            said.append(utterance)
             self._link.send(
                 wire.Reply(
                     turn=turn.turn_id, utterance=utterance.index, text=utterance.text,
@@ -182,6 +204,28 @@ class Mind:
             )  # fmt: skip
             await decided.put(utterance)
         await decided.put(None)
+        if self._conversation.translates:
+            self._translating = asyncio.create_task(self._translate(turn, said))
+
+    async def _translate(self, turn: Turn, said: list[Utterance]) -> None:
+        """Translate the captions of a reply that has been written, while it is spoken."""
+
+        async def wanted(utterance: Utterance) -> bool:
+            # The voice goes first: while it works, there must be sound ahead of it.
+            while not self._voiced.is_set() and self._playout.ahead() < SPARE:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._voiced.wait(), 0.1)
+            return self._playout.over_s(utterance.index) < LATE_S
+
+        found = self._conversation.translations(turn, said, wanted)
+        async with aclosing(found) as translations:
+            async for utterance, text in translations:
+                self._link.send(
+                    wire.Translation(
+                        turn=turn.turn_id, utterance=utterance.index, text=text,
+                        language=self._show.captions.translate,
+                    )
+                )  # fmt: skip
 
     async def _voice(self, turn: Any, decided: "asyncio.Queue[Utterance | None]") -> None:
         while (utterance := await decided.get()) is not None:
@@ -190,6 +234,7 @@ class Mind:
                     self._link.send(wire.Play(cue=cue.name))
                 continue
             await self._say(turn, utterance)
+        self._voiced.set()
 
     async def _say(self, turn: Any, utterance: Utterance) -> None:
         first = True
@@ -235,6 +280,7 @@ class _Heard:
         self._playing: tuple[tuple[int, int], float] | None = None
         self._change = asyncio.Event()
         self._started_s: dict[int, float] = {}
+        self._over_s: dict[int, float] = {}
 
     def begin(self, turn_id: int) -> None:
         """Start a new turn: what was kept of the old one goes."""
@@ -244,6 +290,11 @@ class _Heard:
         self._sent = self._gone = 0
         self._playing = None
         self._started_s.clear()
+        self._over_s.clear()
+
+    def over_s(self, utterance: int) -> float:
+        """Return the seconds since the end of an utterance; 0 while it is not over."""
+        return time.monotonic() - self._over_s.get(utterance, time.monotonic())
 
     def sent(self, packet: wire.Say, text: str) -> None:
         """Keep `packet` until its utterance has been heard."""
@@ -270,6 +321,7 @@ class _Heard:
             words = [w for p in packets for w in p.words if w[2] < message.ticks]
             text = text[: words[-1][1]] if words else ""
         self._heard[key] = text
+        self._over_s[message.utterance] = time.monotonic()
         self._change.set()
 
     def marks(self, *, opened: bool) -> dict[str, float]:

@@ -206,6 +206,7 @@ class Memory:
         self.clock: dict[str, Any] | None = None
         self._chat: deque[dict[str, Any]] = deque(maxlen=CHAT_ENTRIES)
         self._captions: OrderedDict[tuple[int, int], dict[str, Any]] = OrderedDict()
+        self._translations: OrderedDict[tuple[int, int, int], dict[str, Any]] = OrderedDict()
 
     def see(self, event: Mapping[str, Any]) -> None:
         """Take one event."""
@@ -230,6 +231,10 @@ class Memory:
                 self._mark(event, "said")
                 while len(self._captions) > 8:
                     self._captions.popitem(last=False)
+            case "translation":
+                self._translations[event["turn"], event["utterance"], event["block"]] = {**event}
+                while len(self._translations) > 8:
+                    self._translations.popitem(last=False)
             case "shifted":
                 known = self._captions.get((event["turn"], event["utterance"]))
                 if known is not None:
@@ -253,6 +258,7 @@ class Memory:
             case "body":
                 self.generation = event["generation"]
                 self._captions.clear()
+                self._translations.clear()
                 self.clock = None
 
     def state(self) -> dict[str, Any]:
@@ -263,6 +269,7 @@ class Memory:
             "thinking": self.thinking,
             "chat": list(self._chat),
             "captions": list(self._captions.values()),
+            "translations": list(self._translations.values()),
         }
 
     def _answer(self, turn: int) -> dict[str, Any]:
@@ -319,6 +326,7 @@ class Web:
         screens: Path | None = None,
         style: CaptionStyle = DEFAULT_STYLE,
         captions: bool = True,
+        translate: str = "",
     ) -> None:
         """Prepare the server; `start` opens it.
 
@@ -332,6 +340,7 @@ class Web:
             screens: folder of the stream for other screens; None where there is none.
             style: how captions look.
             captions: whether a new viewer sees them.
+            translate: language of their translations, for which room is left; "" for none.
 
         Raises:
             ConfigError: a theme entry is not a colour.
@@ -346,7 +355,7 @@ class Web:
         self._memory = Memory()
         self._offers = Budget(OFFERS, LINES_S)
         self._runner: web.AppRunner | None = None
-        self._files = _load(title, theme, style, captions=captions)
+        self._files = _load(title, theme, style, captions=captions, translate=translate)
         self._screens = Screens(screens, title)
         self._names = own_names(settings.host)
 
@@ -607,7 +616,7 @@ def clean(text: str) -> str:
 
 
 def _load(
-    title: str, theme: Mapping[str, str], style: CaptionStyle, *, captions: bool
+    title: str, theme: Mapping[str, str], style: CaptionStyle, *, captions: bool, translate: str
 ) -> dict[str, tuple[bytes, str, str]]:
     """Return path -> content, type and tag of everything that the page consists of."""
     folder = resources.files("stage") / "page"
@@ -615,6 +624,7 @@ def _load(
     for path, name in _PAGES.items():
         page = (folder / name).read_text("utf-8").replace("{{title}}", html.escape(title))
         page = page.replace("{{captions}}", "on" if captions else "off")
+        page = page.replace("{{translate}}", translate)
         found[path] = (page.encode(), "text/html")
     found["/theme.css"] = ((theme_css(theme) + caption_css(style)).encode(), "text/css")
     return {

@@ -13,7 +13,7 @@ import numpy as np
 
 from voice.speech import AudioChunk, PhonemeSpan, WordSpan
 
-WIRE_VERSION = 4
+WIRE_VERSION = 5
 """Raised with every change of a message."""
 
 
@@ -69,6 +69,15 @@ class Say(_Message, frozen=True):
     """Ticks to hold before the utterance starts, in its first piece."""
     gain: float = 1.0
     """Brings the voice to the programme's loudness."""
+
+
+class Translation(_Message, frozen=True):
+    """What an utterance says in another language; the body drops it where it comes too late."""
+
+    turn: int
+    utterance: int
+    text: str
+    language: str
 
 
 class Enter(_Message, frozen=True):
@@ -173,6 +182,20 @@ class Words(_Message, frozen=True):
     """Where its captions break now."""
 
 
+class Translated(_Message, frozen=True):
+    """A block of a translation, or a correction of it."""
+
+    turn: int
+    utterance: int
+    block: int
+    start: int
+    """Ticks; when it is to be seen live."""
+    stop: int
+    lines: tuple[str, ...]
+    """One or two; none takes it back."""
+    language: str
+
+
 class Heard(_Message, frozen=True):
     """How far an utterance has been heard."""
 
@@ -263,8 +286,8 @@ class Remember(_Message, frozen=True):
 
 
 Message: TypeAlias = (
-    Hello | Ready | Quit | Enter | Note | Say | Cancel | Play | Attend | Mood | Offer
-    | SinkAdd | SinkRemove | Answer | Started | Shifted | Words | Heard | Pulse
+    Hello | Ready | Quit | Enter | Note | Say | Translation | Cancel | Play | Attend | Mood | Offer
+    | SinkAdd | SinkRemove | Answer | Started | Shifted | Words | Translated | Heard | Pulse
     | Line | Chosen | Reply | Done | Remember
 )  # fmt: skip
 

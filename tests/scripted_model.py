@@ -24,7 +24,9 @@ class ScriptedModel:
         replies: Sequence[str | Sequence[Step] | Callable[[Prompt], str]] = ("Hello there!",),
         sleep: Callable[[float], None] | None = None,
         warm_error: Exception | None = None,
+        translates: bool = False,
     ) -> None:
+        self.translates = translates
         self.replies = list(replies)
         self.prompts: list[Prompt] = []
         self.warmed: list[Prompt] = []

@@ -35,6 +35,7 @@ _STEP_BYTES = 64  # of text evaluated at once while replies may come: about 16 t
 _YIELD = 8
 _KEPT_FILES = 12  # saved prefixes (about 20 MB each for a 1.5 B model)
 _FINGERPRINT_BYTES = 1 << 20
+_ABLE = 800_000_000  # bytes of a model that translates; smaller ones mostly go astray
 
 
 class LlamaModel:
@@ -54,6 +55,7 @@ class LlamaModel:
         top_p: float = 0.9,
         min_p: float = 0.08,
         repeat_penalty: float = 1.08,
+        translates: bool | None = None,
     ) -> None:
         """Load the model; takes about a second a gigabyte.
 
@@ -68,6 +70,8 @@ class LlamaModel:
             top_p: nucleus of the sampling, 0..1.
             min_p: least likelihood of a token relative to the likeliest, 0..1.
             repeat_penalty: 1.0 for none.
+            translates: whether it may be asked to translate captions; None: if the file has at
+                least 800 MB, which is 1.5 B parameters of 4 bits.
 
         Raises:
             EngineUnavailable: no such file, not a GGUF, or no xllamacpp.
@@ -90,6 +94,8 @@ class LlamaModel:
             "repeat_penalty": repeat_penalty, "repeat_last_n": 64,
         }  # fmt: skip
         self._name = path.name
+        self.translates = path.stat().st_size >= _ABLE if translates is None else translates
+        """See `dialogue.engine.Translating`."""
         self._cache = Path(cache) / "prefixes" if cache is not None else None
         self._key = secrets.token_urlsafe(24)
         parameters = xllamacpp.CommonParams()

@@ -46,6 +46,7 @@ class OpenAIModel:
         extra: Mapping[str, Any] | None = None,
         connect_timeout_s: float = 5.0,
         timeout_s: float = 20.0,
+        translates: bool = True,
     ) -> None:
         """Check the settings; nothing is sent.
 
@@ -58,6 +59,7 @@ class OpenAIModel:
             extra: more request fields, as they are.
             connect_timeout_s: longest wait for a connection, in seconds.
             timeout_s: longest silence of the server, in seconds.
+            translates: whether it may be asked to translate captions; false for small models.
 
         Raises:
             EngineUnavailable: a setting is wrong or the key is missing.
@@ -94,6 +96,8 @@ class OpenAIModel:
         self._host, self._port = address.hostname, port
         self._path = f"{address.path}/chat/completions"
         self._model = model
+        self.translates = translates
+        """See `dialogue.engine.Translating`."""
         self._key, self._key_env = key, api_key_env
         self._fields = frozenset(fields)
         self._extra = dict(extra or {})

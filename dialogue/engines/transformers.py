@@ -28,6 +28,7 @@ class TransformersModel:
         min_p: float = 0.08,
         repeat_penalty: float = 1.08,
         timeout_s: float = 60.0,
+        translates: bool | None = None,
     ) -> None:
         """Load the model; may take a minute, and downloads a hub model the first time.
 
@@ -40,6 +41,8 @@ class TransformersModel:
             min_p: least likelihood of a token relative to the likeliest, 0..1.
             repeat_penalty: 1.0 for none.
             timeout_s: longest wait for a token, in seconds.
+            translates: whether it may be asked to translate captions; None: from a billion
+                parameters on.
 
         Raises:
             EngineUnavailable: torch is missing, or the model cannot be loaded.
@@ -81,6 +84,9 @@ class TransformersModel:
             )
         self._sampling = {"top_p": top_p, "min_p": min_p, "repetition_penalty": repeat_penalty}
         self._timeout_s = timeout_s
+        able = self._model.num_parameters() >= 1_000_000_000 if translates is None else translates
+        self.translates = bool(able)
+        """See `dialogue.engine.Translating`."""
         self._lock = threading.Lock()
         self._prefix: tuple[tuple[int, ...], Any] | None = None
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from dialogue.plugins import EngineError
 from dialogue.ticks import TICKS_PER_S, Ticks, to_s
+from dialogue.translation import TARGETS
 from render.captions import Caption, Transcript
 from render.encode import EARLY, PRIMING, PictureEncoder, SoundEncoder
 from render.film import FORMATS, Film, part
@@ -53,6 +54,7 @@ class FileSink:
         crash_safe: bool = True,
         overwrite: bool = True,
         captions: bool = True,
+        translation: str = "",
         stems: bool = False,
         split_min: float = 0.0,
         split_mb: float = 0.0,
@@ -74,6 +76,9 @@ class FileSink:
                 show left, and this one is called "name-2.mp4". For recordings of live shows,
                 where a sink that failed is made anew.
             captions: a text track inside, and "name.vtt" and "name.srt" beside it.
+            translation: ISO 639-1 code of the translation that captions come with: a second track,
+                and for "en" "name.en.vtt" and "name.en.srt"; "" for none. A show with
+                `captions.translate` gives it by itself.
             stems: two more tracks of sound: the clean voice, and the music.
             split_min: begin a new part ("name-001.mp4", "name-002.mp4" ...) after so many minutes;
                 0: never.
@@ -81,7 +86,8 @@ class FileSink:
             reserve_mb: with less than this left on the disk, the film is finished while it can be.
 
         Raises:
-            EngineError: the suffix is no container's, or a number is negative.
+            EngineError: the suffix is no container's, a number is negative, or there is no such
+                translation.
         """
         self.path = Path(path)
         """Where the film, or its present part, will be; settled by `open`."""
@@ -90,8 +96,16 @@ class FileSink:
             raise EngineError(f"{self.path}: films are .mp4 or .mkv; call it {name}")
         if min(split_min, split_mb, reserve_mb) < 0:
             raise EngineError(f"{self.path}: split_min, split_mb and reserve_mb are not negative")
+        if translation and translation not in TARGETS:
+            known = ", ".join(TARGETS)
+            raise EngineError(f"{self.path}: no translation {translation!r}; known: {known}")
+        self._translation = translation
         self._options: dict[str, Any] = {"crf": crf, "preset": preset, "threads": threads}
-        self._film_options: dict[str, Any] = {"text": captions, "crash_safe": crash_safe}
+        self._film_options: dict[str, Any] = {
+            "text": captions,
+            "translation": TARGETS[translation].long_code if translation else "",
+            "crash_safe": crash_safe,
+        }
         self._audio_bitrate = audio_bitrate
         self._overwrite = overwrite
         self._captioned = captions
@@ -121,7 +135,7 @@ class FileSink:
         self._held: deque[tuple[Ticks, list[Samples]]] = deque()
         self._parts: tuple[Samples, Samples] | None = None
         self._texts: dict[tuple[int, int, int], Caption] = {}
-        self._transcript: Transcript | None = None
+        self._transcripts: dict[str, Transcript] = {}  # by language of a translation, or ""
         self._saved: list[Path] = []
         self._look_at: Ticks = 0
         self._film: Film | None = None
@@ -147,7 +161,8 @@ class FileSink:
             film = self._next(frame.pts)
         end = frame.pts + self._step
         if self._texts:
-            film.text(sorted(self._texts.values(), key=lambda c: c.start), end)
+            spoken = [c for c in self._texts.values() if not c.translated]
+            film.text(sorted(spoken, key=lambda c: c.start), end)
             for key in [c.key for c in self._texts.values() if c.final and c.stop < frame.pts]:
                 del self._texts[key]
         film.picture(frame, self._step)
@@ -180,6 +195,8 @@ class FileSink:
     def caption(self, caption: Caption) -> None:
         """Take a block of captions; it goes beside the film when it is over."""
         if not self._captioned or self._film is None:
+            return
+        if caption.translated and not self._translation:
             return
         self._texts.pop(caption.key, None)
         self._texts[caption.key] = caption  # when it is over, the track may still have to be cut
@@ -288,8 +305,8 @@ class FileSink:
         for caption in sorted(self._texts.values(), key=lambda c: c.start):
             if not caption.final and caption.start < end:
                 self._write_beside(caption, film, end)
-        transcript, self._transcript = self._transcript, None
-        if transcript is not None:
+        transcripts, self._transcripts = self._transcripts, {}
+        for transcript in transcripts.values():
             transcript.close()
 
     def _finish(self, film: Film) -> None:
@@ -300,10 +317,14 @@ class FileSink:
         film = film or self._film
         if film is None or film.first < 0 or caption.stop <= film.first:
             return
+        language = ""
+        if caption.translated:
+            language = self._translation
+            film.translation(caption, end or None)
         try:
-            if self._transcript is None:
-                self._transcript = Transcript(film.path)
-            self._transcript.write([caption], film.first, end or None)
+            if language not in self._transcripts:
+                self._transcripts[language] = Transcript(film.path, language)
+            self._transcripts[language].write([caption], film.first, end or None)
         except OSError as error:
             raise EngineError(
                 f"{film.path}: cannot write the captions beside it ({error.strerror or error})"

@@ -83,7 +83,9 @@ class ObsCaptionsSink:
             raise EngineError(f"obs-captions: {self._fault}")
 
     def caption(self, caption: Caption) -> None:
-        """Take a block; it is sent when its time has come."""
+        """Take a block; it is sent when its time has come. OBS has no place for a translation."""
+        if caption.translated:
+            return
         self._texts.pop(caption.key, None)
         if caption.lines or (self._shown is not None and self._shown.key == caption.key):
             self._texts[caption.key] = caption

@@ -25,14 +25,17 @@ function reading(text, language) {
 export class Captions {
   /**
    * @param target the element that lines are drawn into; its parent is the room they have.
+   * @param translation the element for the translation's lines, in the same room; may be missing.
    * @param seen stage time of what is seen now, or null; without it, `clock` events tell, less
    *   `delay()` milliseconds.
    * @param begin called with an utterance when its first sound is due.
    * @param speak called with whether the host is speaking.
    * @param show called with whether there is something to read.
    */
-  constructor(target, { seen, delay = () => 0, begin = () => {}, speak = () => {}, show = () => {} } = {}) {
+  constructor(target, { translation = null, seen, delay = () => 0, begin = () => {}, speak = () => {}, show = () => {} } = {}) {
     this.target = target;
+    this.second = translation;
+    this.translations = new Map(); this.translated = null;
     this.clock = new StageClock();
     this.seen = seen ?? (() => { const now = this.clock.now(); return now === null ? null : now - delay(); });
     this.told = { begin, speak, show };
@@ -47,12 +50,20 @@ export class Captions {
     switch (event.type) {
       case "caption": this.add(event); break;
       case "words": this.more(event); break;
+      case "translation": this.translate(event); break;
       case "shifted": this.shifted(event); break;
       case "heard": this.heard(event); break;
       case "clock": this.clock.pulse(event.stage_ms, event.age_ms); break;
       case "body": this.clock.reset(); this.clear(); break;
-      case "hello": this.clock.reset(); this.clear(); for (const each of event.captions) this.add(each); break;
+      case "hello": this.clock.reset(); this.clear(); for (const each of event.captions) this.add(each); for (const each of event.translations ?? []) this.translate(each); break;
     }
+  }
+
+  /** Take a block of a translation, or a correction of it. */
+  translate(event) {
+    this.translations.set(`${event.turn}.${event.utterance}.${event.block}`, event);
+    while (this.translations.size > 16) this.translations.delete(this.translations.keys().next().value);
+    this.#run();
   }
 
   add({ turn, utterance, text, language, at_ms, words, lines }) {
@@ -98,7 +109,7 @@ export class Captions {
     if (this.block?.caption === caption) this.#draw(this.block);
   }
   find(turn, utterance) { return this.list.find((c) => c.turn === turn && c.utterance === utterance); }
-  clear() { this.list = []; this.#draw(null); this.#speak(false); }
+  clear() { this.list = []; this.translations.clear(); this.#draw(null); this.#second(null); this.#speak(false); }
   switch(on) { this.on = on; this.#visible(); }
 
   /** The word being spoken, for tests and curious people. */
@@ -114,11 +125,14 @@ export class Captions {
 
   /** Set lines that are too long for their room smaller, all alike. */
   measure() {
-    this.target.style.fontSize = "";
-    if (!this.block || !this.target.offsetParent) return;
-    const room = this.target.parentElement.clientWidth;
-    const widest = Math.max(...[...this.target.children].map((line) => line.offsetWidth));
-    if (widest > room && room > 0) this.target.style.fontSize = `${Math.floor((room / widest) * 990) / 1000}em`;
+    for (const [target, share] of [[this.target, 1], [this.second, 0.72]]) {
+      if (!target) continue;
+      target.style.fontSize = "";
+      if (!target.childElementCount || !target.offsetParent) continue;
+      const room = target.parentElement.clientWidth;
+      const widest = Math.max(...[...target.children].map((line) => line.offsetWidth));
+      if (widest > room && room > 0) target.style.fontSize = `${Math.floor((room / widest) * share * 990) / 1000}em`;
+    }
   }
 
   #run() { if (!this.frame) this.frame = requestAnimationFrame(() => this.#step()); }
@@ -127,7 +141,7 @@ export class Captions {
     this.frame = 0;
     const now = this.seen();
     if (now !== null) this.#at(now);
-    if (this.list.length || this.block) this.#run();
+    if (this.list.length || this.block || this.translations.size) this.#run();
   }
 
   #stage(caption, ms) {
@@ -182,6 +196,25 @@ export class Captions {
     const same = shown && this.block && shown.caption === this.block.caption && shown.key === this.block.key;
     if (!same && (shown || this.block)) this.#draw(shown);
     if (this.block) this.#follow(now);
+    let second = null;
+    for (const [key, each] of this.translations) {
+      if (each.until_ms < now - 5000) this.translations.delete(key);
+      else if (each.lines.length && each.at_ms <= now && now < each.until_ms && !(second?.at_ms > each.at_ms)) second = each;
+    }
+    if (this.translated !== second) this.#second(second);
+  }
+
+  #second(block) {
+    this.translated = block;
+    if (!this.second) return;
+    this.second.lang = block?.language ?? "";
+    this.second.replaceChildren(...(block?.lines ?? []).map((text) => {
+      const line = document.createElement("span");
+      line.className = "line";
+      line.textContent = text;
+      return line;
+    }));
+    this.#visible();
   }
 
   #speak(speaking) { if (this.speaking !== speaking) { this.speaking = speaking; this.told.speak(speaking); } }
@@ -219,7 +252,7 @@ export class Captions {
     this.#visible();
     this.measure();
   }
-  #visible() { this.told.show(Boolean(this.block && this.on)); this.measure(); }
+  #visible() { this.told.show(Boolean((this.block || this.translated) && this.on)); this.measure(); }
 
   #follow(now) {
     const { caption, words } = this.block;

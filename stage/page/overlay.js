@@ -246,6 +246,7 @@ const EVENTS = {
 
 const ALONE_MS = 80; // captions without a host of their own: about what other pages are late
 const captions = wish.get("captions") !== "1" ? null : new Captions($("caption"), {
+  translation: $("translation"),
   seen() { const now = clock.now(); return now === null ? null : now - (playout.delayMs || ALONE_MS); },
   show(shown) { $("captions").hidden = !shown; },
 });

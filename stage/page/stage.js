@@ -291,6 +291,7 @@ video.addEventListener("resize", fit);
 // Captions ----------------------------------------------------------------------------------------
 
 const captions = new Captions($("caption"), {
+  translation: $("translation"),
   seen: seenNow,
   begin(caption) {
     chat.reveal(caption);
@@ -480,6 +481,7 @@ const EVENTS = {
     chat.fill(event.chat);
     if (event.thinking !== null) chat.thinking(event.thinking);
     for (const caption of event.captions) captions.add(caption);
+    for (const each of event.translations) captions.translate(each);
     showState();
     if (event.generation !== page.generation || !media.peer || media.state !== "connected") {
       page.generation = event.generation;
@@ -513,6 +515,7 @@ const EVENTS = {
   reply(event) { chat.reply(event); },
   caption(event) { page.thinking = null; captions.add(event); showState(); },
   words(event) { captions.more(event); },
+  translation(event) { captions.translate(event); },
   shifted(event) { captions.shifted(event); },
   clock({ stage_ms, age_ms }) { clock.pulse(stage_ms, age_ms); },
   heard(event) { captions.heard(event); if (event.cancelled) chat.cut(event); },

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dialogue import plugins
-from dialogue.engine import LanguageModel, Line, Prompt
+from dialogue import plugins, translation
+from dialogue.engine import LanguageModel, Line, Prompt, Translating
 from tests.fake_openai_server import FakeServer, reply
 
 PROMPT = Prompt(
@@ -97,3 +97,24 @@ def test_its_file_is_cheap_to_import(name: str) -> None:
 def test_an_unknown_key_suggests_the_nearest(name: str) -> None:
     with pytest.raises(plugins.EngineUnavailable, match="did you mean 'model'"):
         plugins.create("llm", name, {"modle": "x"})
+
+
+@pytest.mark.models
+def test_it_says_whether_it_translates_and_takes_the_prompt_if_so(engine: LanguageModel) -> None:
+    offered = getattr(engine, "translates", None)
+    assert isinstance(offered, bool)
+    if offered:
+        assert isinstance(engine, Translating)
+        engine.warm(translation.start("ja"))
+        assert "".join(engine.reply(translation.ask("The rain sings.", "ja"))).strip()
+
+
+@pytest.mark.models
+def test_a_small_model_does_not_offer_to_translate_unless_told(
+    models: Callable[[str], Path],
+) -> None:
+    options = {"model": models("smollm2-135m"), "context": 256, "slots": 1}
+    for told, offers in (({}, False), ({"translates": True}, True)):
+        engine = plugins.create("llm", "llama", {**options, **told})
+        assert engine.translates is offers
+        engine.close()

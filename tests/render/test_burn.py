@@ -113,3 +113,42 @@ def test_a_sink_gets_captions_while_they_stand_and_the_shared_picture_is_left_al
     sink.video(VideoFrame(9 * TICKS_PER_S, 9, pixels, i420))
     assert taker.seen == [False, True, True, False, False]
     assert (pixels[:, :, :3] == 90).all()
+
+
+@pytest.mark.parametrize("position", ["bottom", "top"])
+def test_a_translation_is_smaller_and_stands_below_what_is_said_without_touching_it(
+    position: str,
+) -> None:
+    class Taker(Recorder):
+        def open(self, *, width: int, height: int, fps: int) -> None:
+            pass
+
+        def video(self, frame: VideoFrame) -> None:
+            self.rows = np.flatnonzero((frame.pixels[:, :, 1] != 90).any(axis=1))
+
+    def rows(*captions: Caption) -> tuple[int, int]:
+        taker = Taker()
+        style = CaptionStyle(position=position)  # type: ignore[arg-type]
+        sink = BurnedSink(taker, style, translated=True)
+        sink.open(width=640, height=360, fps=30)
+        for caption in captions:
+            sink.caption(caption)
+        pixels, i420 = grey(640, 360)
+        sink.video(VideoFrame(3 * TICKS_PER_S, 3, pixels, i420))
+        return int(taker.rows.min()), int(taker.rows.max())
+
+    said = block("The rain just started singing", "on the roof above us all.")
+    second = replace(said, words=(), key=(1, 0, 1000))
+    above, below = rows(said), rows(second)
+    assert above[1] < below[0]
+    assert 0.6 < (below[1] - below[0]) / (above[1] - above[0]) < 0.85
+    assert 0 < above[0] < below[1] < 359
+    both = rows(said, second)
+    assert both == (above[0], below[1])  # neither moves for the other
+
+
+def test_a_translation_that_comes_late_is_still_seen() -> None:
+    late = replace(
+        block("Late"), start=0, stop=TICKS_PER_S, words=(), key=(1, 0, 1000), came=5 * TICKS_PER_S
+    )
+    assert late.live == (5 * TICKS_PER_S, 6 * TICKS_PER_S)

@@ -3,8 +3,8 @@
 import re
 
 from dialogue.ticks import TICKS_PER_S, Ticks
-from render.captioner import Captioner
-from render.captions import LEAST, Caption, Word
+from render.captioner import LATE, Captioner
+from render.captions import COLUMNS, LEAST, LINGER, Caption, Word, reading, width
 
 WORD: Ticks = TICKS_PER_S // 4
 LONG = (
@@ -154,3 +154,84 @@ def test_text_without_words_or_letters_gives_no_caption() -> None:
     assert captioner.lines(KEY) == ()
     captioner.end(KEY, 0)
     assert captioner.take(1) == []
+
+
+ZH = (
+    "我从灯市一路走了下来，跟老狐狸一起穿过了雨。"
+    "那天晚上我们笑着听雷声响了一夜又一夜，谁也不想回家。"
+)
+"""Of three lines: two blocks."""
+
+
+def translations(found: list[Caption]) -> list[Caption]:
+    return [c for c in found if c.translated]
+
+
+def test_a_translation_stands_as_long_as_what_it_translates_in_blocks_of_its_own() -> None:
+    captioner = Captioner(translated=True)
+    words = timed(LONG)
+    captioner.know(KEY, LONG, "en", words, complete=True)
+    assert captioner.translate(KEY, ZH, "zh", 0)
+    captioner.begin(KEY, 1000)
+    found = captioner.take(1000)
+    first, second = translations(found)
+    spoken = [c for c in found if not c.translated]
+    assert [c.key for c in (first, second)] == [(3, 1, 1000), (3, 1, 1001)]
+    assert "".join((*first.lines, *second.lines)) == ZH
+    assert all(width(line) <= COLUMNS for c in (first, second) for line in c.lines)
+    assert first.start == spoken[0].start
+    assert first.stop == second.start
+    assert second.start in {1000 + w[2] for w in words}
+    assert second.stop >= 1000 + words[-1][3]
+    assert first.words == ()
+    assert first.language == "zh"
+    assert first.live == (first.start, first.stop)
+    captioner.end(KEY, len(words) * WORD)
+    over = captioner.take(second.stop + TICKS_PER_S)
+    assert {c.key for c in over if c.final} >= {first.key, second.key}
+
+
+def test_one_that_comes_late_is_seen_late_and_written_where_it_belongs() -> None:
+    captioner = Captioner(translated=True)
+    words = timed("The rain sings.")
+    captioner.know(KEY, "The rain sings.", "en", words, complete=True)
+    captioner.begin(KEY, 0)
+    captioner.take(0)
+    end = len(words) * WORD
+    captioner.end(KEY, end)
+    assert captioner.take(end + 2 * TICKS_PER_S)[0].final
+    now = end + LATE - 1
+    assert captioner.take(now) == []  # it still waits
+    assert captioner.translate(KEY, "雨在唱歌。", "zh", now)
+    (late,) = captioner.take(now)
+    assert late.final
+    assert (late.start, late.stop) == (0, end + LINGER) or late.stop <= end + LINGER
+    assert late.live[0] == now
+    assert late.live[1] == now + reading("雨在唱歌。", "zh")
+    assert captioner.take(now + 1) == []
+
+
+def test_one_that_comes_too_late_is_dropped() -> None:
+    captioner = Captioner(translated=True)
+    words = timed("The rain sings.")
+    captioner.know(KEY, "The rain sings.", "en", words, complete=True)
+    captioner.begin(KEY, 0)
+    end = len(words) * WORD
+    captioner.end(KEY, end)
+    assert not captioner.translate(KEY, "雨在唱歌。", "zh", end + LATE + 1)
+    captioner.take(end + LATE + 1)
+    assert captioner.lines(KEY) == ()  # forgotten
+    assert not captioner.translate((9, 9), "雨在唱歌。", "zh", 0)
+
+
+def test_a_translation_of_words_that_were_never_said_is_taken_back() -> None:
+    captioner = Captioner(translated=True)
+    words = timed(LONG)
+    captioner.know(KEY, LONG, "en", words, complete=True)
+    captioner.begin(KEY, 0)
+    captioner.translate(KEY, ZH, "zh", 0)
+    assert len(translations(captioner.take(0))) == 2
+    captioner.end(KEY, 3 * WORD)
+    taken = translations(captioner.take(3 * WORD))
+    assert [(c.lines, c.final) for c in taken] == [((), True), ((), True)]
+    assert not captioner.translate(KEY, ZH, "zh", 3 * WORD)

@@ -39,6 +39,7 @@ class FakeHost:
         fps: int = 30,
         picture: Callable[[bool], Picture] | None = None,
         style: CaptionStyle = DEFAULT_STYLE,
+        translate: str = "",
     ) -> None:
         self.lines: list[tuple[str, str, str]] = []
         self.offers: list[wire.Offer] = []
@@ -49,7 +50,7 @@ class FakeHost:
         self.web = Web(
             settings or Settings(port=0),
             title=title, theme=theme or {}, line=self._line, offer=self._offer,
-            style=style,
+            style=style, translate=translate,
         )  # fmt: skip
         self.fps = fps
         width, height = size
@@ -134,6 +135,15 @@ class FakeHost:
         if words[half:]:
             self.web.tell({"type": "words", **about, "words": words[half:], "lines": lines})
         return at_ms
+
+    def translate(self, turn: int, at_ms: float, until_ms: float, *lines: str) -> None:
+        """Show the English of what is said."""
+        self.web.tell(
+            {
+                "type": "translation", "turn": turn, "utterance": 0, "block": 1000,
+                "language": "en", "lines": lines, "at_ms": at_ms, "until_ms": until_ms,
+            }
+        )  # fmt: skip
 
     def heard(self, turn: int, ms: float, *, cancelled: bool = False) -> None:
         """End an utterance and its turn."""

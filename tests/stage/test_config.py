@@ -29,6 +29,7 @@ def test_a_key_is_read(tmp_path: Path) -> None:
         ('charcter = "kohaku"', ["show.toml", "'charcter'", "did you mean 'character'"]),
         ("[video]\nfsp = 30", ["video.'fsp'", "did you mean 'fps'"]),
         ("[video]\nfps = 29", ["video.fps = 29", "try 30"]),
+        ('[captions]\ntranslate = "xx"', ["captions.translate = 'xx'", "try en, zh, ja"]),
         ("[video]\nwidth = 1281", ["even numbers"]),
         ("[web]\nport = 70000", ["show.toml", "65535"]),
         ("[video\n", ["not valid TOML"]),

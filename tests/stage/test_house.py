@@ -17,7 +17,7 @@ import av
 import pytest
 
 from stage import wire
-from stage.config import LLM, Show, SinkTable, Video, Voices
+from stage.config import LLM, CaptionsTable, Show, SinkTable, Video, Voices
 from stage.house import House
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
@@ -30,8 +30,7 @@ PATIENCE_S = 60.0
 class Running:
     """A show and everything its house has seen."""
 
-    def __init__(self, film: Path) -> None:
-        script = {"replies": [REPLY, SECOND]}
+    def __init__(self, film: Path, script: dict[str, Any], translate: str) -> None:
         tone = ("tests.fakes:ToneVoice",)
         self.notes: list[str] = []
         self.seen: list[wire.Message] = []
@@ -41,6 +40,7 @@ class Running:
                 llm=LLM(engine="tests.scripted_model:ScriptedModel", options=script),
                 voice=Voices(engines={"en": tone, "zh": tone, "ja": tone}),
                 video=Video(width=320, height=180),
+                captions=CaptionsTable(translate=translate),
                 sinks={"film": SinkTable("file", {"path": str(film), "overwrite": False})},
             ),
             title="test", theme={}, watch=self._see, say=self.notes.append, page=False,
@@ -66,8 +66,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(film: Path) -> AsyncIterator[Running]:
-    show = Running(film)
+async def running(
+    film: Path, *, script: dict[str, Any] | None = None, translate: str = ""
+) -> AsyncIterator[Running]:
+    show = Running(film, script or {"replies": [REPLY, SECOND]}, translate)
     await show.house.start()
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -222,3 +224,44 @@ def test_what_is_wrong_with_a_sink_is_said_once_and_when_it_is_well_again() -> N
     for fault in ("", "the disk is full", "the disk is full", "no folder", "", ""):
         house._from_body(pulse(fault))
     assert said == ["record: the disk is full", "record: no folder", "record: on air"]
+
+
+def test_a_show_translates_what_is_said_beside_its_film(tmp_path: Path) -> None:
+    asyncio.run(_a_show_translates_what_is_said_beside_its_film(tmp_path))
+
+
+async def _a_show_translates_what_is_said_beside_its_film(tmp_path: Path) -> None:
+    replies = [
+        "桃子已经熟了。今天的茶很香，坐下来慢慢喝吧。",
+        "The peaches are ripe.",
+        "Sit and drink tea.",
+    ]
+    script = {"replies": replies, "translates": True}
+    async with running(tmp_path / "show.mkv", script=script, translate="en") as show:
+        _, done = show.house.line("你好呀", author="小明")
+        await show.until(lambda m: isinstance(m, wire.Translated) and m.utterance == 1)
+        await done
+        told = {m.utterance: m for m in show.of(wire.Translated) if m.lines}
+        assert [told[i].lines for i in (0, 1)] == [(text,) for text in replies[1:]]
+        starts = {m.utterance: m.pts for m in show.of(wire.Started)}
+        assert all(m.start >= starts[i] for i, m in told.items())
+        assert all(m.language == "en" for m in told.values())
+        await some_frames(show, len(show.seen), 90)
+    text = (tmp_path / "show.en.vtt").read_text("utf-8")
+    assert [line for line in text.split("\n") if line.endswith(".")] == replies[1:]
+    assert "桃子" in (tmp_path / "show.vtt").read_text("utf-8")
+    with av.open(str(tmp_path / "show.mkv")) as film:
+        assert [s.language for s in film.streams.subtitles][1] == "eng"
+
+
+def test_a_show_says_so_once_where_its_model_does_not_translate(tmp_path: Path) -> None:
+    async def show_of_a_small_model() -> list[str]:
+        async with running(tmp_path / "show.mkv", translate="ja") as show:
+            _, done = show.house.line("hello", author="Mika")
+            await done
+            assert show.of(wire.Translation) == []
+            return show.notes
+
+    notes = asyncio.run(show_of_a_small_model())
+    (said,) = [note for note in notes if "translat" in note]
+    assert said.startswith("mind: captions.translate: tests.scripted_model:ScriptedModel")

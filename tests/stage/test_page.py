@@ -177,6 +177,57 @@ def test_captions_have_the_lines_of_the_body_and_end_at_the_last_word_heard(
     show(test)
 
 
+SECOND = """
+(() => {
+  const lines = (id) => [...document.querySelectorAll(`#${id} .line`)];
+  const box = (id) => document.querySelector(`#${id}`).getBoundingClientRect();
+  const size = (id) => parseFloat(getComputedStyle(document.querySelector(`#${id}`)).fontSize);
+  return {
+    texts: lines("translation").map((l) => l.textContent),
+    lang: document.querySelector("#translation").lang,
+    share: size("translation") / size("caption"),
+    below: box("translation").top >= box("caption").bottom,
+    inside: lines("translation").every((l) => { const b = l.getBoundingClientRect();
+      return b.left >= 0 && b.right <= innerWidth && b.bottom <= innerHeight; }),
+    top: box("caption").top,
+  };
+})()
+"""
+
+
+@pytest.mark.parametrize("where", ["", "overlay?captions=1"])
+def test_a_translation_stands_smaller_below_what_is_said_and_moves_nothing(where: str) -> None:
+    async def run() -> None:
+        host = FakeHost(translate="en")
+        async with asyncio.timeout(90), host, Chromium() as browser:
+            page = await browser.page(f"{host.address}{where}", width=960, height=540)
+            await page.until("window.bunraku?.stageMs > 0")
+            text = "今天的茶很香，坐下来慢慢喝吧。"
+            words = spoken(text, each_ms=60_000, gap_ms=0)
+            turn = host.think(host.chat("小明", "你好"))
+            host.speak(turn, text, "zh", words, lead_ms=-1000.0)
+            await page.until("bunraku.word?.index === 0")
+            before = await page.evaluate(SECOND)
+            assert before["texts"] == []
+            english = ("The tea smells <b>good</b> today;", "sit down and drink it slowly.")
+            host.translate(turn, host.now_ms - 500, host.now_ms + 60_000, *english)
+            shown = "document.querySelector('#translation').childElementCount"
+            await page.until(f"{shown} === 2")
+            seen = await page.evaluate(SECOND)
+            assert seen["texts"] == list(english)
+            assert seen["lang"] == "en"
+            assert seen["share"] == pytest.approx(0.72, abs=0.01)
+            assert seen["below"]
+            assert seen["inside"]
+            assert seen["top"] == before["top"]
+            late = await browser.page(f"{host.address}{where}", width=960, height=540)
+            await late.until(f"{shown} === 2")  # who comes later sees it too
+            host.translate(turn, host.now_ms, host.now_ms)  # taken back
+            await late.until(f"{shown} === 0")
+
+    asyncio.run(run())
+
+
 def test_the_overlay_has_captions_where_its_address_asks_for_them() -> None:
     async def run() -> None:
         async with asyncio.timeout(90), FakeHost() as host, Chromium() as browser:

@@ -298,6 +298,14 @@ def test_a_caption_whose_voice_ran_dry_is_told_with_its_new_time() -> None:
     assert [c["at_ms"] for c in state["captions"]] == [640.0]
 
 
+def test_a_translation_is_told_as_it_stands_now() -> None:
+    about = {"type": "translation", "turn": 1, "utterance": 0, "language": "en"}
+    first, second = ({**about, "block": block, "lines": ["Rain."]} for block in (1000, 1001))
+    state = told(first, second, {**first, "lines": []})
+    assert state["translations"] == [{**first, "lines": []}, second]
+    assert told(first, {"type": "body", "generation": 2})["translations"] == []
+
+
 def test_an_answer_cut_short_is_remembered_to_its_last_heard_word() -> None:
     state = told(
         reply(0, "Hello there"), reply(1, "And more"), caption(0, "Hello there", WORDS),

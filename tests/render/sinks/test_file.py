@@ -519,3 +519,63 @@ def test_a_suffix_that_is_no_film_is_named_with_the_remedy(tmp_path: Path) -> No
         EngineError, match=r"show\.avi: films are \.mp4 or \.mkv; call it show\.mp4"
     ):
         FileSink(path=tmp_path / "show.avi")
+
+
+@pytest.mark.parametrize("crash_safe", [True, False])
+@pytest.mark.parametrize("name", ["film.mp4", "film.mkv"])
+def test_translations_have_files_and_a_track_with_the_tag_of_their_language(
+    tmp_path: Path, name: str, crash_safe: bool
+) -> None:
+    path = tmp_path / name
+    sink = made(path, translation="en", crash_safe=crash_safe)
+    second = TICKS_PER_S
+    spoken = Caption(second, 2 * second, ("雨在唱歌。",), "zh", (), (1, 0, 0), 2 * second)
+    english = Caption(second, 2 * second, ("The rain sings.",), "en", (), (1, 0, 1000), 2 * second)
+    later = replace(english, start=3 * second, stop=7 * second, lines=("It", "stops."),
+                    key=(1, 1, 1000), final=False)  # fmt: skip
+
+    def told(k: int) -> None:
+        if k == 30:
+            sink.caption(replace(spoken, final=False))
+        if k == 62:
+            sink.caption(spoken)
+        if k == 2 * FPS + 45:  # a second and a half after it was over
+            sink.caption(replace(english, came=3 * second))
+        if k == 4 * FPS:
+            sink.caption(later)
+
+    record(sink, 5, told=told)
+    sink.close()
+    with av.open(str(path)) as film:
+        tracks = film.streams.subtitles
+        assert len(tracks) == 2
+        assert tracks[1].language == "eng"
+        found = [
+            (round(float(p.pts * p.time_base), 2), bytes(p))
+            for p in film.demux(tracks[1])
+            if p.pts is not None and bytes(p) not in (b"", b"\0\0")
+        ]
+    texts = [text[2:] if path.suffix == ".mp4" else text for _, text in found]
+    assert texts == [b"The rain sings.", b"It\nstops."]
+    assert [at for at, _ in found] == [1.0, 3.0]
+    assert (tmp_path / "film.vtt").read_text("utf-8") == (
+        "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n雨在唱歌。\n"
+    )
+    assert (tmp_path / "film.en.vtt").read_text("utf-8") == (
+        "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nThe rain sings.\n"
+        "\n00:00:03.000 --> 00:00:05.000\nIt\nstops.\n"
+    )
+    assert "It\nstops." in (tmp_path / "film.en.srt").read_text("utf-8")
+
+
+def test_a_film_without_translations_leaves_them_out_and_an_unknown_one_is_an_error(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "film.mkv"
+    sink = made(path)
+    sink.caption(Caption(0, 9, ("Rain.",), "en", (), (1, 0, 1000)))
+    record(sink, 1)
+    sink.close()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.mkv"]
+    with pytest.raises(EngineError, match="no translation 'xx'; known: en, zh"):
+        FileSink(path=path, translation="xx")
