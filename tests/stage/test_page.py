@@ -211,7 +211,7 @@ def test_a_translation_stands_smaller_below_what_is_said_and_moves_nothing(where
             assert before["texts"] == []
             english = ("The tea smells <b>good</b> today;", "sit down and drink it slowly.")
             host.translate(turn, host.now_ms - 500, host.now_ms + 60_000, *english)
-            shown = "document.querySelector('#translation').childElementCount"
+            shown = "document.querySelector('#translation')?.childElementCount"
             await page.until(f"{shown} === 2")
             seen = await page.evaluate(SECOND)
             assert seen["texts"] == list(english)
