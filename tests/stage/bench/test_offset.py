@@ -3,13 +3,14 @@
 import math
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from dialogue.ticks import TICKS_PER_S
 from render.frames import VideoFrame
 from render.sinks.file import FileSink
-from stage.bench.offset import OffsetError, edges, measure
+from stage.bench.offset import OffsetError, Offsets, compare, edges, measure
 
 WIDTH, HEIGHT, FPS = 160, 120, 30
 BOX = (60, 50, 40, 30)
@@ -111,3 +112,49 @@ def test_a_short_break_within_a_sound_is_no_edge() -> None:
 
 def test_silence_has_no_edges() -> None:
     assert edges(np.zeros(TICKS_PER_S, np.float32)) == ([], [])
+
+
+def moving_head(*, early_ms: float, opens: bool = True) -> Offsets:
+    """Measure ten words before each of which the head turns, tilts and nods in a fifth of a second.
+
+    Its motion alone changes the picture about as much as the mouth does.
+    """
+    size, fine, fps = 48, 4, 30
+    seconds = 12
+    words = [k + 1.0 + 0.013 * k for k in range(seconds - 2)]
+    sound = np.zeros(seconds * TICKS_PER_S, np.float32)
+    for word_s in words:
+        start = round((word_s - early_ms / 1e3) * TICKS_PER_S)
+        sound[start : start + 9600] = 0.5 * np.sin(np.arange(9600) * 0.06)
+    times = np.arange(seconds * fps) / fps
+    pictures = []
+    for at_s in times:
+        face = np.full((size * fine, size * fine), 200, np.uint8)
+        cv2.ellipse(face, (96, 60), (60, 118), 0, 0, 180, 60, 9)  # the chin
+        cv2.line(face, (96, 8), (88, 40), 120, 7)  # the nose
+        cv2.line(face, (66, 96), (126, 96), 90, 5)  # lips
+        if opens:
+            by = sum(
+                _open(at_s - w, OPENING_S) - _open(at_s - w - SOUND_S, OPENING_S) for w in words
+            )
+            if by > 0:
+                face[100 : 100 + round(44 * by), 70:122] = 40  # the jaw falls
+        turned = sum((-1) ** k * _open(at_s - w + 0.1, 0.2) for k, w in enumerate(words))
+        head = cv2.getRotationMatrix2D((96.0, 160.0), 3 * turned, 1.0)
+        head[:, 2] += (7 * turned, 4 * turned)
+        face = cv2.warpAffine(face, head, face.shape, borderMode=cv2.BORDER_REPLICATE)
+        pictures.append(cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA))
+    return compare(sound, 0.0, times, np.stack(pictures))
+
+
+@pytest.mark.parametrize("early_ms", [-60.0, 0.0, 40.0])
+def test_a_head_that_moves_into_a_word_does_not_make_its_mouth_early(early_ms: float) -> None:
+    offsets = moving_head(early_ms=early_ms)
+    assert (offsets.n, offsets.missed) == (10, 0)
+    assert offsets.median_ms == pytest.approx(early_ms, abs=10)
+    assert offsets.p99_ms == pytest.approx(abs(early_ms), abs=16)
+
+
+def test_a_head_that_moves_alone_is_no_mouth() -> None:
+    with pytest.raises(OffsetError, match=r"no sound begins with a movement \(10 onsets"):
+        moving_head(early_ms=0, opens=False)
