@@ -27,6 +27,7 @@ from render.captions import Caption
 from render.contracts import (
     CaptionSink,
     DeviceClockSink,
+    DriftingSink,
     HostSink,
     OffAir,
     ReportingSink,
@@ -194,6 +195,15 @@ class Air:
         """Return the leader's last (tick heard, `monotonic_ns`); None while there is none."""
         line = self._lines.get(self._leader) if self._leader is not None else None
         return None if line is None else line.anchor()
+
+    def card(self) -> tuple[float, float] | None:
+        """Return drift in ppm and offset in ms of a sound card in use; None where there is none.
+
+        That of the leader, where several are on air.
+        """
+        lines = [*self._lines.values()]
+        lines.sort(key=lambda line: line is not self._lines.get(self._leader or ""))
+        return next((card for line in lines if (card := line.card()) is not None), None)
 
     @property
     def short(self) -> Ticks:
@@ -397,6 +407,12 @@ class _Line:
     def anchor(self) -> tuple[Ticks, int] | None:
         sink = self._sink
         return sink.anchor() if isinstance(sink, DeviceClockSink) else None
+
+    def card(self) -> tuple[float, float] | None:
+        sink = self._sink
+        if self._state != "live" or not isinstance(sink, DriftingSink):
+            return None
+        return sink.drift_ppm, sink.offset_ms
 
     @property
     def short(self) -> Ticks:

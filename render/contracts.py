@@ -165,6 +165,19 @@ class DeviceClockSink(Protocol):
 
 
 @runtime_checkable
+class DriftingSink(Protocol):
+    """A sink whose device has a clock of its own, and says how it runs; any thread asks."""
+
+    @property
+    def drift_ppm(self) -> float:
+        """How much faster than this machine's clock the device's runs, in millionths."""
+
+    @property
+    def offset_ms(self) -> float:
+        """How much earlier than its picture the sound leaves."""
+
+
+@runtime_checkable
 class ReportingSink(Protocol):
     """A sink that connects by itself, again and again, and says how that goes; any thread asks."""
 

@@ -561,4 +561,5 @@ def _pulse(body: Body, pacer: Pacer, clock: DeviceClock, cpu: float) -> wire.Pul
             (s.name, s.state, s.sent, s.dropped, s.error, s.note) for s in body.air.status()
         ),
         picture=str(body.painter.level),
+        card=body.air.card(),
     )

@@ -212,6 +212,7 @@ class House:
                     "telemetry", frames=message.frames, late=message.late,
                     dropped=message.dropped, underruns=message.underruns,
                     draw_ms=message.draw_ms, cpu=message.cpu, picture=message.picture,
+                    card=message.card,
                     sinks=[list(sink) for sink in message.sinks],
                 )  # fmt: skip
                 self._complain(message)

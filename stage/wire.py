@@ -13,7 +13,7 @@ import numpy as np
 
 from voice.speech import AudioChunk, PhonemeSpan, WordSpan
 
-WIRE_VERSION = 5
+WIRE_VERSION = 6
 """Raised with every change of a message."""
 
 
@@ -220,6 +220,9 @@ class Pulse(_Message, frozen=True):
     cpu: float
     picture: str = ""
     """How it is drawn on an overloaded machine, such as "1/2 size"; "" where all is well."""
+    card: tuple[float, float] | None = None
+    """A sound card in use: how many millionths faster than this machine's clock it runs,
+    and how many milliseconds earlier than its picture the sound leaves."""
     sinks: tuple[tuple[str, str, int, int, str, str], ...] = ()
     """Of each: name, state, pictures sent, pictures dropped, error, and what it says of itself."""
 

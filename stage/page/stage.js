@@ -24,6 +24,7 @@ const WORDS = {
     emptyWaking: (host) => `${host} is waking up.`, emptyTitle: (host) => `${host} is here.`, emptyText: "Ask anything, in English, Chinese or Japanese.",
     muteOn: "Sound off", muteOff: "Sound on", captions: "Captions", full: "Full screen", fold: "Show or hide the chat",
     connecting: "Connecting", waking: "Waking up", ready: "Ready", thinking: "Thinking", speaking: "Speaking", eased: "picture eased, machine busy",
+    card: (ppm, ms) => `sound card ${ppm} ppm, offset ${ms} ms`,
     lost: "Connection lost", backIn: (s) => `Connection lost. Trying again in ${s} s`, again: "Connecting again …",
     picture: "Waiting for the picture", pictureLost: "The picture is coming back …",
     answered: (s) => `answered in ${s} s`, slow: "One moment: that was quick. Try again in a breath.",
@@ -36,6 +37,7 @@ const WORDS = {
     emptyWaking: (host) => `${host} 正在醒来`, emptyTitle: (host) => `${host} 在这里`, emptyText: "用中文、英文或日文，随便问。",
     muteOn: "关闭声音", muteOff: "打开声音", captions: "字幕", full: "全屏", fold: "显示或隐藏聊天",
     connecting: "正在连接", waking: "正在醒来", ready: "在线", thinking: "正在想", speaking: "正在说", eased: "机器繁忙，画质已降低",
+    card: (ppm, ms) => `声卡 ${ppm} ppm，偏差 ${ms} 毫秒`,
     lost: "连接已断开", backIn: (s) => `连接已断开，${s} 秒后重试`, again: "正在重新连接……",
     picture: "正在等待画面", pictureLost: "画面马上回来……",
     answered: (s) => `${s} 秒内回答`, slow: "稍等一下，发得有点快。",
@@ -48,6 +50,7 @@ const WORDS = {
     emptyWaking: (host) => `${host}は起動中です`, emptyTitle: (host) => `${host}がいます`, emptyText: "日本語・英語・中国語で、何でも聞いてください。",
     muteOn: "音声オフ", muteOff: "音声オン", captions: "字幕", full: "全画面", fold: "チャットの表示切替",
     connecting: "接続中", waking: "起動中", ready: "待機中", thinking: "考え中", speaking: "話し中", eased: "負荷のため画質を下げています",
+    card: (ppm, ms) => `サウンドカード ${ppm} ppm、ずれ ${ms} ms`,
     lost: "接続が切れました", backIn: (s) => `接続が切れました。${s} 秒後に再試行します`, again: "再接続しています…",
     picture: "映像を待っています", pictureLost: "映像が戻るまでお待ちください…",
     answered: (s) => `${s} 秒で回答`, slow: "少し待ってから送信してください。",
@@ -90,7 +93,7 @@ const seenNow = () => { const now = clock.now(); return now === null ? null : no
 
 const page = {
   title: $("title").textContent, link: "connecting", mind: "loading", body: "loading", detail: "",
-  thinking: null, speaking: false, viewer: "", ice: [], retryAt: 0, latency: "",
+  thinking: null, speaking: false, viewer: "", ice: [], retryAt: 0, latency: "", card: null, cardAt: 0,
   eased: false,
 };
 
@@ -535,6 +538,13 @@ const EVENTS = {
     page.telemetry = event;
     const eased = Boolean(event.picture);
     if (eased !== page.eased) { page.eased = eased; showState(); }
+    const now = performance.now();
+    if (Boolean(event.card) !== Boolean(page.card) || now - page.cardAt > 2000) { // it may be read
+      page.card = event.card ?? null;
+      page.cardAt = now;
+      const signed = (x, digits) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(digits)}`;
+      put($("card"), page.card ? say("card", signed(page.card[0], 0), signed(page.card[1], 1)) : "");
+    }
   },
 };
 

@@ -540,3 +540,24 @@ def test_what_a_sink_held_is_let_go_with_it(live: Air, *, fails: bool) -> None:
         assert gone.wait(WAIT_S)
     finally:
         gc.enable()
+
+
+class Card(Recorder):
+    """Has a clock of its own."""
+
+    drift_ppm = 120.0
+    offset_ms = -0.4
+
+
+def test_a_sound_cards_drift_is_told_while_it_is_on_air(live: Air) -> None:
+    add(live, "film")
+    assert live.card() is None
+    card = Card()
+    live.add("speakers", lambda: card)
+    assert card.opened.wait(WAIT_S)
+    send(live, 0)
+    card.wait(lambda: len(card.frames) == 1)
+    assert live.card() == (120.0, -0.4)
+    live.remove("speakers")
+    assert card.closed.wait(WAIT_S)
+    assert live.card() is None

@@ -47,6 +47,8 @@ class FakeHost:
         self.breaks: list[tuple[int, int]] = []
         """Where captions break; empty: where the body would break them."""
         self.on_air = True
+        self.card: tuple[float, float] | None = None
+        """Drift and offset of a sound card in use."""
         self.web = Web(
             settings or Settings(port=0),
             title=title, theme=theme or {}, line=self._line, offer=self._offer,
@@ -169,7 +171,9 @@ class FakeHost:
     async def _pulse(self) -> None:
         while True:
             self.web.tell({"type": "clock", "stage_ms": self.now_ms - 3.0, "age_ms": 3.0})
-            self.web.tell({"type": "telemetry", "frames": 1, "late": 0, "sinks": []})
+            self.web.tell(
+                {"type": "telemetry", "frames": 1, "late": 0, "sinks": [], "card": self.card}
+            )
             await asyncio.sleep(0.1)
 
     async def _offer(self, offer: wire.Offer) -> wire.Answer:

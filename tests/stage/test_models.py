@@ -2,6 +2,8 @@
 
 import hashlib
 import http.server
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -318,3 +320,14 @@ def test_a_removed_model_is_gone(tmp_path: Path, hub: HubDouble) -> None:
 def test_the_models_of_this_machine_are_the_catalogue_s(models: Callable[[str], Path]) -> None:
     assert (models("kokoro-82m") / "vocab.json").is_file()
     assert models("smollm2-135m").suffix == ".gguf"
+
+
+def test_threads_may_read_the_catalogue_at_once() -> None:
+    code = (
+        "import sys, threading; sys.setswitchinterval(1e-6); from stage.models import catalogue\n"
+        "threads = [threading.Thread(target=catalogue.catalogue) for _ in range(6)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+    )
+    for _ in range(3):  # without a lock about one in ten crashes
+        assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

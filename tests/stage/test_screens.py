@@ -15,10 +15,11 @@ from dialogue.ticks import TICKS_PER_S
 from render.frames import VideoFrame
 from render.sinks.hls import HlsSink
 from stage import screens, wire
-from stage.chromium import Chromium, Page, find
+from stage.chromium import Chromium, find
 from stage.config import Show, SinkTable
 from stage.config import Web as Settings
 from stage.web import Web
+from tests.flashes import noting, offsets
 
 WIDTH, HEIGHT, FPS = 160, 96, 30
 STEP = TICKS_PER_S // FPS
@@ -130,35 +131,6 @@ def test_the_folder_is_that_of_the_shows_own_sink(tmp_path: Path) -> None:
     assert screens.folder(show) == tmp_path
 
 
-MEASURE = """
-(() => {
-  const video = document.querySelector("#video");
-  const brush = new OffscreenCanvas(4, 4).getContext("2d", { willReadFrequently: true });
-  const seen = window.seen = { white: [], sound: [], frames: 0 };
-  const audio = new AudioContext();
-  const ear = new AnalyserNode(audio, { fftSize: 256 });
-  audio.createMediaElementSource(video).connect(ear).connect(audio.destination);
-  const wave = new Float32Array(256);
-  let loud = false;
-  setInterval(() => {
-    ear.getFloatTimeDomainData(wave);
-    const now = wave.some((x) => Math.abs(x) > 0.05);
-    if (now && !loud) seen.sound.push(performance.now());
-    loud = now;
-  }, 4);
-  let white = false;
-  const look = (now, about) => {
-    seen.frames += 1;
-    brush.drawImage(video, 0, 0, 4, 4);
-    const bright = brush.getImageData(2, 2, 1, 1).data[0] > 160;
-    if (bright && !white) seen.white.push(about.expectedDisplayTime);
-    white = bright;
-    video.requestVideoFrameCallback(look);
-  };
-  video.requestVideoFrameCallback(look);
-})()
-"""
-
 PLAYING = "document.documentElement?.dataset.state === 'playing'"
 
 
@@ -170,7 +142,9 @@ def test_the_screen_plays_in_sync_and_goes_on_after_the_show_was_restarted(tmp_p
             with Cast(tmp_path):
                 page = await browser.page(f"{address}screen", width=640, height=384)
                 await page.until(PLAYING, 30)
-                await page.evaluate(MEASURE)
+                await page.evaluate(
+                    noting("document.querySelector('#video')", stream=False, heard=True)
+                )
                 await page.until("seen.white.length >= 4 && seen.sound.length >= 4", 30)
                 offset = await offsets(page)
                 assert abs(statistics.median(offset)) < 60
@@ -182,15 +156,3 @@ def test_the_screen_plays_in_sync_and_goes_on_after_the_show_was_restarted(tmp_p
             assert complaints == []
 
     serve(tmp_path, test)
-
-
-async def offsets(page: Page) -> list[float]:
-    """Return how much each flash comes after its beep, in ms."""
-    seen = await page.evaluate("seen")
-    pairs = [
-        (white, sound)
-        for white in seen["white"]
-        for sound in seen["sound"]
-        if abs(white - sound) < 400
-    ]
-    return [white - sound for white, sound in pairs]

@@ -22,6 +22,7 @@ from render.sinks import whip
 from render.sinks.whip import WhipSink, ice_servers
 from stage.bench.air.whip import Receiver
 from stage.chromium import Chromium, Page, find
+from tests.flashes import noting, offsets
 
 WIDTH, HEIGHT, FPS = 160, 96, 30
 STEP = TICKS_PER_S // FPS
@@ -333,32 +334,10 @@ ANSWER = """
   video.srcObject = stream;
   document.body.append(video);
   video.play();
-  const brush = new OffscreenCanvas(4, 4).getContext("2d", { willReadFrequently: true });
-  const seen = window.seen = { white: [], sound: [], frames: 0 };
-  const audio = new AudioContext();
-  const ear = new AnalyserNode(audio, { fftSize: 256 });
-  audio.createMediaStreamSource(stream).connect(ear);
-  const wave = new Float32Array(256);
-  let loud = false;
-  setInterval(() => {
-    ear.getFloatTimeDomainData(wave);
-    const now = wave.some((x) => Math.abs(x) > 0.05);
-    if (now && !loud) seen.sound.push(performance.now());
-    loud = now;
-  }, 4);
-  let white = false;
-  const look = (now, about) => {
-    seen.frames += 1;
-    brush.drawImage(video, 0, 0, 4, 4);
-    const bright = brush.getImageData(2, 2, 1, 1).data[0] > 160;
-    if (bright && !white) seen.white.push(about.expectedDisplayTime);
-    white = bright;
-    video.requestVideoFrameCallback(look);
-  };
-  video.requestVideoFrameCallback(look);
+  NOTE;
   return connection.localDescription.sdp;
 })
-"""
+""".replace("NOTE", noting("video", stream=True, heard=False))
 """Answers an offer as a server would, and notes flashes and beeps."""
 
 
@@ -377,10 +356,9 @@ def test_chromium_answers_and_sees_and_hears_the_show_in_step() -> None:
                     await page.until(
                         "window.seen && seen.white.length >= 6 && seen.sound.length >= 6", 40
                     )
-                    seen = await page.evaluate("seen")
+                    pairs = await offsets(page)
                     assert sink.trouble == ""
                 assert len(endpoint.deleted) == 1
-            pairs = [w - s for w in seen["white"] for s in seen["sound"] if abs(w - s) < 400]
             print("flash after beep, ms:", [round(x) for x in pairs])
             assert len(pairs) >= 4
             # What is sent is held to 10 ms above; this page listens late on a busy machine.
