@@ -5,10 +5,11 @@
 // address: `fit`, `x`, `y`, `zoom`, `flip`, `light`, `sound`, `captions`, `host` (docs/overlay.md).
 
 import { Captions } from "./captions.js";
-import { Backoff, Playout, StageClock, offer, preferCodecs } from "./watch.js";
+import { Backoff, Evener, Playout, StageClock, offer, preferCodecs } from "./watch.js";
 
 const GAP = 16; // rows between colour and matte
 const STILL_MS = 4000; // a connection without a new picture for so long is given up
+const LAG_MS = 8; // from the browser's handing a picture over until the canvas shows it; measured by the bench
 const GONE_MS = 6000; // the last picture stays in view for so long
 
 const $ = (id) => document.getElementById(id);
@@ -134,6 +135,7 @@ if (video.requestVideoFrameCallback) {
 
 const clock = new StageClock();
 const playout = new Playout();
+const evener = new Evener(LAG_MS);
 const show = { open: false, body: "loading", generation: 0, viewer: "", ice: [] };
 
 class Media {
@@ -154,6 +156,7 @@ class Media {
     this.state = "connecting";
     this.movedAt = performance.now();
     playout.reset();
+    evener.reset();
     peer.addTransceiver("audio", { direction: "recvonly" });
     preferCodecs(peer.addTransceiver("video", { direction: "recvonly" }));
     const stream = new MediaStream();
@@ -198,7 +201,8 @@ class Media {
   #watch() {
     if (document.hidden) this.movedAt = performance.now(); // nothing is drawn that nobody sees
     const still = performance.now() - this.movedAt;
-    if (this.peer) playout.read(this.peer).catch(() => {});
+    const peer = this.peer;
+    if (peer) playout.read(peer).then(() => { if (!video.muted && peer === this.peer) evener.even(peer, playout); }).catch(() => {});
     if (still > GONE_MS && root.dataset.picture) root.dataset.picture = "gone";
     if (this.peer && still > (this.state === "connected" ? STILL_MS : 3 * STILL_MS)) this.#again();
   }
@@ -286,6 +290,8 @@ Object.defineProperty(window, "bunraku", {
     get light() { return media.light; },
     get audioEnergy() { return playout.inbound.audio?.totalAudioEnergy ?? 0; },
     get delayMs() { return playout.delayMs; },
+    get aheadMs() { return playout.aheadMs; },
+    get held() { return { ...evener.held }; },
     get stageMs() { return clock.now(); },
   }),
 });

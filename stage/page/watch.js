@@ -28,7 +28,7 @@ export class StageClock {
 /** How much later than sent things are seen and heard, from the connection's counters. */
 export class Playout {
   constructor() { this.reset(); }
-  reset() { this.before = {}; this.delays = {}; this.delayMs = 0; this.inbound = {}; this.trip = 0; }
+  reset() { this.before = {}; this.delays = {}; this.delayMs = 0; this.inbound = {}; this.trip = 0; this.aheadMs = null; }
 
   async read(peer) {
     const report = await peer.getStats();
@@ -41,6 +41,9 @@ export class Playout {
       }
     }
     this.inbound = seen;
+    // What is played of either, on the show's clock; only Chromium tells.
+    const [picture, sound] = [seen.video?.estimatedPlayoutTimestamp, seen.audio?.estimatedPlayoutTimestamp];
+    this.aheadMs = picture && sound ? picture - sound : null;
     for (const kind of ["audio", "video"]) {
       if (seen[kind]) this.#mean(kind, seen[kind].jitterBufferDelay, seen[kind].jitterBufferEmittedCount);
     }
@@ -62,6 +65,45 @@ export class Playout {
     const [oldTotal, oldCount] = this.before[kind] ?? [0, 0];
     if (count > oldCount) this.delays[kind] = ((total - oldTotal) / (count - oldCount)) * 1e3;
     this.before[kind] = [total, count];
+  }
+}
+
+/**
+ * Holds voice and lips together more closely than browsers do, which rest within 30 ms.
+ *
+ * Whichever is ahead is held longer, never both. It matters to a page that draws the pictures itself: it
+ * shows them sooner than a video element, whose way to the screen makes up for most of those 30 ms.
+ */
+export class Evener {
+  /** `lagMs`: what a picture still needs to the screen once the browser has handed it over. */
+  constructor(lagMs) { this.lagMs = lagMs; this.reset(); }
+  reset() { this.held = { audio: 0, video: 0 }; this.ahead = null; this.readings = 0; }
+
+  /**
+   * Take by how much the picture is ahead, and the delays of both; every fourth time, say whether
+   * `held` (least delay of each in milliseconds, 0: as the browser likes) has changed.
+   */
+  step(aheadMs, delays) {
+    const ahead = aheadMs - this.lagMs;
+    this.ahead = this.ahead === null ? ahead : this.ahead + 0.4 * (ahead - this.ahead);
+    if (++this.readings % 4 || Math.abs(this.ahead) < 5) return false;
+    const by = Math.min(40, 0.7 * Math.abs(this.ahead));
+    const [early, late] = this.ahead > 0 ? ["video", "audio"] : ["audio", "video"];
+    this.ahead -= Math.sign(this.ahead) * by;
+    const { held } = this;
+    if (held[late] > Math.max(by, delays[late] - 30)) held[late] -= by;
+    else { held[late] = 0; held[early] = Math.min(1000, Math.max(held[early], delays[early]) + by); }
+    return true;
+  }
+
+  /** Take a reading of `playout`, and tell the connection what follows. */
+  even(peer, { aheadMs, delays }) {
+    if (aheadMs === null || !delays.audio || !delays.video || !this.step(aheadMs, delays)) return;
+    for (const receiver of peer.getReceivers()) {
+      const held = this.held[receiver.track.kind];
+      if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = held || null;
+      else if ("playoutDelayHint" in receiver) receiver.playoutDelayHint = held / 1e3 || null;
+    }
   }
 }
 

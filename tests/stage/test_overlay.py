@@ -228,6 +228,37 @@ def test_sound_arrives_and_every_picture_is_drawn_once() -> None:
     show(test)
 
 
+EVEN = """
+import(new URL("%s", location.href)).then(({ Evener }) => {
+  const evener = new Evener(8), off = [];
+  for (let k = 0; k < 120; k++) {
+    // Each waits as long as it must, or is held; the browser sees to the rest only from 30 ms on.
+    const { audio, video } = evener.held;
+    const delays = { audio: Math.max(%d, audio), video: Math.max(%d, video) };
+    const ahead = delays.audio - delays.video + (k %% 3 - 1) * 4;
+    off.push(ahead - 8);
+    evener.step(ahead, delays);
+  }
+  return [off, evener.held];
+})
+"""
+
+
+@pytest.mark.parametrize(("audio_ms", "video_ms"), [(66, 33), (60, 87), (180, 40), (40, 160)])
+def test_voice_and_lips_that_the_browser_leaves_apart_are_brought_together(
+    audio_ms: int, video_ms: int
+) -> None:
+    async def test(studio: Studio, page: Page) -> None:
+        off, held = await page.evaluate(EVEN % ("watch.js", audio_ms, video_ms))
+        assert abs(off[0]) > 20
+        assert max(map(abs, off[60:])) <= 10  # of which 4 are the readings' own noise
+        assert min(held.values()) == 0  # never both: nothing gets later than it must
+        assert max(held.values()) <= max(audio_ms, video_ms) + 15
+        await page.until("bunraku.aheadMs !== null", 20)  # Chromium still tells what it plays
+
+    show(test)
+
+
 @pytest.mark.parametrize("obs", [False, True], ids=["browser", "obs"])
 def test_where_sound_needs_a_click_one_line_says_so_but_never_in_obs(obs: bool) -> None:
     async def run() -> None:
