@@ -12,14 +12,14 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
 
 from avatar.performer import Performer
 from dialogue import plugins
-from dialogue.background import LOWEST, apart
+from dialogue.background import LOWEST, apart, go_first
 from dialogue.character import CaptionStyle
 from dialogue.ticks import TICKS_PER_MS, TICKS_PER_S, Ticks
 from render import mix
@@ -27,7 +27,7 @@ from render.adapt import Adapter, ladder
 from render.air import Air
 from render.captioner import Captioner
 from render.captions import Caption
-from render.clock import DeviceClock, Follower
+from render.clock import Clock, DeviceClock, Follower
 from render.contracts import CaptionSink, CardRenderer, Renderer
 from render.frames import VideoFrame
 from render.mix import Duck, Mixer
@@ -46,6 +46,12 @@ AHEAD: Ticks = 33 * TICKS_PER_MS
 
 FAREWELL: Ticks = TICKS_PER_S // 2
 """Music goes out over this at the end of a show."""
+
+HEAR: Ticks = 4 * TICKS_PER_MS
+"""A frame that is due waits so long for messages, when many wait; a few are taken all the same."""
+
+SWITCH_S = 0.001
+"""A thread that holds Python's lock gives it up after so long: the picture waits for it."""
 
 PULSE_TICKS: Ticks = TICKS_PER_S // 10
 """How often the body tells its clock and counters."""
@@ -459,6 +465,8 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
                 air.close()
                 return
         born = time.monotonic()
+    go_first()
+    sys.setswitchinterval(SWITCH_S)
     clock = DeviceClock()  # this machine's, until a device leads it
     follower = Follower(clock)
     pacer = Pacer(clock, show.video.fps, ahead=AHEAD)
@@ -471,19 +479,15 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
     missed = 0
     over = False
     while True:
-        while True:
-            wait_s = max(0.0, (pacer.due() - clock.now()) / TICKS_PER_S)
-            message = link.poll(wait_s)
+        for message in _hear(link, pacer, clock):
             if isinstance(message, wire.Quit):
                 _farewell(body, pacer, clock)
                 air.close()
                 return
             if isinstance(message, wire.Offer):
                 _answer(link, body, viewers, message)
-            elif message is not None:
+            else:
                 body.receive(message, pacer.peek())
-            elif pacer.due() <= clock.now():
-                break
         pts = pacer.next()
         begun = clock.now()
         body.step(pts, begun)
@@ -500,6 +504,17 @@ def _run(link: wire.Link, show: Show, born: float, understudy: bool) -> None:
             if air.over and not over:
                 over = True
                 link.send(wire.Quit())
+
+
+def _hear(link: wire.Link, pacer: Pacer, clock: Clock) -> Iterator[wire.Message]:
+    """Yield what the house says until the next frame is due; then for `HEAR` more at the most."""
+    end = max(clock.now(), pacer.due()) + HEAR
+    while True:
+        message = link.poll(max(0.0, (pacer.due() - clock.now()) / TICKS_PER_S))
+        if message is not None:
+            yield message
+        if clock.now() >= (pacer.due() if message is None else end):
+            return
 
 
 def _farewell(body: Body, pacer: Pacer, clock: DeviceClock) -> None:

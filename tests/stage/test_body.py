@@ -22,7 +22,7 @@ from render.mix import Mixer
 from render.music import Music
 from render.pacing import Pacer
 from stage import wire
-from stage.body import AUDIO_LEAD, Body, _farewell, make_music
+from stage.body import AHEAD, AUDIO_LEAD, HEAR, Body, _farewell, _hear, make_music
 from stage.config import MusicTable, Show
 from voice.speech import AudioChunk, PhonemeSpan, Samples, WordSpan
 
@@ -586,3 +586,30 @@ def test_a_silence_of_music_is_no_reason_to_wait_at_the_end() -> None:
     clock = VirtualClock(scene.pts)
     _farewell(scene.body, Pacer(clock, FPS), clock)  # type: ignore[arg-type]
     assert not scene.tape.frames
+
+
+class Flooded:
+    """A house that always has something to say; reading takes a millisecond."""
+
+    def __init__(self, clock: VirtualClock, messages: int) -> None:
+        self.clock, self.messages = clock, messages
+
+    def poll(self, wait_s: float = 0.0) -> wire.Message | None:
+        if not self.messages:
+            self.clock.wait_until(self.clock.now() + round(wait_s * TICKS_PER_S))
+            return None
+        self.messages -= 1
+        self.clock.wait_until(self.clock.now() + TICKS_PER_S // 1000)
+        return wire.Play(cue="nod")
+
+
+@pytest.mark.parametrize(("messages", "behind"), [(0, 0), (3, 0), (500, 0), (500, 9600)])
+def test_messages_that_wait_hold_up_no_frame(messages: int, behind: Ticks) -> None:
+    clock = VirtualClock(TICKS_PER_S)
+    pacer = Pacer(clock, 25, ahead=AHEAD)
+    pacer.next()
+    clock.wait_until(clock.now() + behind)
+    begun = clock.now()
+    heard = len(list(_hear(Flooded(clock, messages), pacer, clock)))  # type: ignore[arg-type]
+    assert 0 <= clock.now() - max(begun, pacer.due()) <= HEAR + TICKS_PER_S // 1000
+    assert heard == messages if messages < 500 else heard >= 4
