@@ -12,6 +12,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import skia
 
 from avatar.pose import VISEMES, ParameterTable, Pose
@@ -22,6 +23,7 @@ from render.scene import Scene
 from render.vector import Brush, lit, surface
 from render.warp import FINENESS, Warp
 
+_Places = npt.NDArray[np.float64]
 _WIDE, _TALL = 16 / 9, 9 / 16
 
 
@@ -193,12 +195,24 @@ class PuppetRenderer:
                 self._warp.draw(target, names, fades, floor)
                 continue
             canvas.save()
-            canvas.scale(self._scale, self._scale)
-            canvas.translate(-self._offset[0], -self._offset[1])
+            self.place(canvas)
             for name in names:
                 self._brushes[name].draw(canvas, points, fades)
             canvas.restore()
         canvas.restore()
+
+    def place(self, canvas: skia.Canvas) -> None:
+        """Let `canvas` take units of the drawing where it took pixels of the picture."""
+        canvas.scale(self._scale, self._scale)
+        canvas.translate(-self._offset[0], -self._offset[1])
+
+    def to_pixels(self, points: _Places) -> _Places:
+        """Return where points of the drawing are in the picture; both shape (n, 2)."""
+        return np.asarray((points - np.array(self._offset)) * self._scale, np.float64)
+
+    def to_units(self, pixels: _Places) -> _Places:
+        """Return which points of the drawing are at places of the picture; both shape (n, 2)."""
+        return np.asarray(pixels / self._scale + np.array(self._offset), np.float64)
 
     def mouth_box(self) -> tuple[int, int, int, int]:
         """Return x, y, width, height of the mouth's surroundings at rest, in pixels."""

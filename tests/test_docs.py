@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from avatar.pose import STANDARD
-from avatar.puppet.rigfile import LayerSpec, SpringSpec
+from avatar.puppet.rigfile import LayerSpec, SpringSpec, TurnSpec
 from stage import cli
 
 ROOT = Path(__file__).parent.parent
@@ -34,9 +34,11 @@ def test_the_tables_of_the_guide_to_drawing_are_what_a_rig_reads() -> None:
     layers, springs = [], []
     for block in re.findall(r"```toml\n(.*?)```", text, re.S):
         tables = tomllib.loads(block)
-        assert set(tables) <= {"layer", "spring"}
+        assert set(tables) <= {"layer", "spring", "turn"}
         layers += msgspec.convert(tables.get("layer", []), list[LayerSpec])
         springs += msgspec.convert(tables.get("spring", []), list[SpringSpec])
+        for turn in msgspec.convert(tables.get("turn", []), list[TurnSpec]):
+            assert any(parameter.id == turn.parameter for parameter in STANDARD)
     assert {name for spring in springs for name in spring.layers} <= {each.name for each in layers}
     assert len(springs) == 1
 

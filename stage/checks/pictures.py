@@ -1,4 +1,4 @@
-"""What is seen of a character: mouths told apart, lids that shut, heads without holes."""
+"""What is seen of a character: mouths told apart, lids that shut, holes."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ import numpy as np
 
 from avatar.pose import VISEMES
 from avatar.puppet.puppet import Puppet
-from render.frames import Pixels
 from render.puppet import PuppetRenderer
 from stage.checks.finding import Finding
+from stage.checks.holes import look_for_holes
 from stage.looking import Look, changed, difference, mouth, mouths
 
 SIZE = (1280, 720)
@@ -22,10 +22,6 @@ OPEN_AT_PP = 6.0
 """Opening at p, b, m in percent of the one at aa: more, and the lips do not meet."""
 SHINES_THROUGH = 4.0
 """Share of an open eye's moving pixels that may still move when the lid is shut, in percent."""
-HOLE_PX = (40, 900)
-"""Size of what counts as a hole in the head; larger gaps are gaps between locks."""
-_SKULL = 0.68  # the skull in the head's box, which is 1.3 times as wide: (1.07 / 1.3) squared
-_TURNS = [(x, y) for x in (-30.0, 0.0, 30.0) for y in (-30.0, 0.0, 30.0) if x or y]
 
 
 def look_at_pictures(folder: Path) -> list[Finding]:
@@ -36,7 +32,7 @@ def look_at_pictures(folder: Path) -> list[Finding]:
     return [
         *(Finding(*each) for each in _mouths(look, puppet)),
         *_lids(look, puppet),
-        *_holes(look, puppet),
+        *look_for_holes(look, folder),
     ]
 
 
@@ -134,45 +130,3 @@ def _lid_line(puppet: Puppet) -> int | None:
         if any(name.startswith("ParamEye") for name, _ in form.axes):
             return puppet.file.table_line("keyform", i)
     return None
-
-
-def _holes(look: Look, puppet: Puppet) -> list[Finding]:
-    """Find gaps that open inside the head when it turns."""
-    x, y, wide, high = look.renderer.head_box()
-    rest = _gaps(look.at({})[y : y + high, x : x + wide, 3])
-    worst: tuple[int, str] = (0, "")
-    for turn, nod in _TURNS:
-        alpha = look.at({"ParamAngleX": turn, "ParamAngleY": nod})[y : y + high, x : x + wide, 3]
-        for area, (left, top) in _gaps(alpha):
-            old = any(abs(left - u) + abs(top - v) < 40 for _, (u, v) in rest)
-            # Gaps beside the head, between locks or ribbons, are meant.
-            inside = (2 * left / wide - 1) ** 2 + (2 * top / high - 1) ** 2 < _SKULL
-            if inside and not old and area > worst[0]:
-                worst = (
-                    area,
-                    f"at ParamAngleX {turn:.0f}, ParamAngleY {nod:.0f} a hole of {area} pixels "
-                    f"opens in the head, {left + x} right and {top + y} down in a 720p picture",
-                )
-    if not worst[0]:
-        return []
-    line = puppet.file.line(r"\[head\]")
-    return [
-        Finding(
-            "warning", puppet.file.file, line, worst[1],
-            "draw the layer behind it further, or bring the depths of the two layers closer",
-        )
-    ]  # fmt: skip
-
-
-def _gaps(alpha: Pixels) -> list[tuple[int, tuple[int, int]]]:
-    """Return the area and place of the small transparent spots that are closed in."""
-    clear = (alpha < 215).astype(np.uint8)
-    count, _, stats, centres = cv2.connectedComponentsWithStats(clear, connectivity=4)
-    height, width = clear.shape
-    found = []
-    for i in range(1, count):
-        left, top, wide, high, area = (int(n) for n in stats[i])
-        edge = left == 0 or top == 0 or left + wide == width or top + high == height
-        if not edge and HOLE_PX[0] <= area <= HOLE_PX[1]:
-            found.append((area, (int(centres[i][0]), int(centres[i][1]))))
-    return found
