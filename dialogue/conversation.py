@@ -70,6 +70,8 @@ class Conversation:
         self._max_tokens = max_tokens
         self._opener = opener
         self._translator = Translator(character, self._relay, translate) if translate else None
+        self._warming: asyncio.Task[None] | None = None
+        self._answering: Turn | None = None
         self._ahead: asyncio.Task[None] | None = None
         self.brief = False
         """Cut sentences into clauses, because the voice is slower than speech."""
@@ -87,7 +89,7 @@ class Conversation:
         if self._translator is not None and not self._translator.offered:
             self._translator = None
         await self._relay.warm(self._start(first))
-        self._chore(self._warm_rest(rest))
+        self._warming = self._chore(self._warm_rest(rest))
 
     async def prepare(self, code: str) -> None:
         """Let the model read what the next prompt in language `code` begins with.
@@ -111,6 +113,7 @@ class Conversation:
         """
         if self._translator is not None:
             self._translator.give_way()
+        self._answering = turn
         message = turn.message
         code = self._language(message)
         turn.language = code
@@ -158,12 +161,16 @@ class Conversation:
         """Yield utterances of an answer that has been written, with their translations.
 
         Begins when the model has got ahead on the next prompt, and ends when the next answer is
-        wanted. See `dialogue.translation.Translator.follow`.
+        wanted; not before `warm` has ended in the background either: what the model would have to
+        read at once then, the next line would wait for. See `dialogue.translation.Translator`.
         """
         if self._translator is None:
             return
-        if self._ahead is not None:
-            await asyncio.wait({self._ahead})
+        for chore in (self._warming, self._ahead):
+            if chore is not None:
+                await asyncio.wait({chore})
+        if self._answering is not turn:
+            return
         # An opener is a name and a small word: not worth the model's time.
         rest = [u for u in utterances if u.index or not turn.opened]
         async with aclosing(self._translator.follow(turn, rest, wanted)) as found:

@@ -189,16 +189,41 @@ async def test_a_model_that_does_not_offer_it_is_never_asked(character: Characte
 
 
 @on_virtual_time
+async def test_nothing_is_asked_before_the_model_has_read_what_every_request_begins_with(
+    character: Character,
+) -> None:
+    class Slow(ScriptedModel):
+        def warm(self, prompt: Prompt) -> None:
+            if prompt.lines == start("en").lines:
+                loop.thread_sleep(30.0)
+
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, virtual_time.VirtualLoop)
+    model = able(Slow([REPLY, "The peaches are ripe.", "Sit and drink tea."]))
+    conversation = Conversation(character, [model], translate="en")
+    await conversation.warm()
+    turn, said = await written(conversation, "你好呀")
+    found: list[tuple[float, str]] = []
+    waiting = asyncio.create_task(heard(found, conversation, turn, said))
+    await asyncio.sleep(29.0)
+    assert len(model.prompts) == 1
+    await waiting
+    assert [text for _, text in found] == ["The peaches are ripe.", "Sit and drink tea."]
+    assert found[0][0] == pytest.approx(30.0, abs=0.1)
+    await conversation.aclose()
+
+
+@on_virtual_time
 async def test_a_successor_that_offers_it_translates(character: Character) -> None:
     model, other = ScriptedModel([REPLY]), able(ScriptedModel(["Hello Ming.", "Sit and drink."]))
     conversation = Conversation(character, [model, other], translate="en")
     await conversation.warm()
     assert conversation.translates
+    await eventually(lambda: bool(other.warmed) and other.warmed[-1].lines == start("en").lines)
     turn, said = await written(conversation, "你好呀")
     found: list[tuple[float, str]] = []
     await heard(found, conversation, turn, said)
     assert [text for _, text in found] == ["Hello Ming.", "Sit and drink."]
-    await eventually(lambda: other.warmed[-1].lines == start("en").lines)
     await conversation.aclose()
 
 
