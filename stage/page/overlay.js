@@ -9,7 +9,6 @@ import { Backoff, Evener, Playout, StageClock, offer, preferCodecs } from "./wat
 
 const GAP = 16; // rows between colour and matte
 const STILL_MS = 4000; // a connection without a new picture for so long is given up
-const LAG_MS = 8; // from the browser's handing a picture over until the canvas shows it; measured by the bench
 const GONE_MS = 6000; // the last picture stays in view for so long
 
 const $ = (id) => document.getElementById(id);
@@ -135,7 +134,7 @@ if (video.requestVideoFrameCallback) {
 
 const clock = new StageClock();
 const playout = new Playout();
-const evener = new Evener(LAG_MS);
+const evener = new Evener();
 const show = { open: false, body: "loading", generation: 0, viewer: "", ice: [] };
 
 class Media {

@@ -8,7 +8,7 @@
 // anything else.
 
 import { Captions } from "./captions.js";
-import { Backoff, Playout, StageClock, offer, preferCodecs } from "./watch.js";
+import { Backoff, Evener, Playout, StageClock, offer, preferCodecs } from "./watch.js";
 
 const $ = (id) => document.getElementById(id);
 const root = document.documentElement;
@@ -86,6 +86,7 @@ const markLanguage = (element, text) => { const l = languageOf(text); if (l) ele
 
 const clock = new StageClock();
 const playout = new Playout();
+const evener = new Evener();
 /** Stage time of what is seen and heard at this moment, in milliseconds; null before any pulse. */
 const seenNow = () => { const now = clock.now(); return now === null ? null : now - playout.delayMs; };
 
@@ -153,6 +154,7 @@ class Media {
     this.movedAt = performance.now();
     this.state = "connecting";
     playout.reset();
+    evener.reset();
     const sound = peer.addTransceiver("audio", { direction: "recvonly" });
     const picture = peer.addTransceiver("video", { direction: "recvonly" });
     preferCodecs(picture, this.avoid);
@@ -204,6 +206,7 @@ class Media {
     if (!peer || peer.connectionState === "closed") return;
     await playout.read(peer).catch(() => {});
     if (peer !== this.peer) return;
+    if (!video.muted) evener.even(peer, playout);
     const inbound = playout.inbound.video;
     const frames = inbound?.framesDecoded ?? 0;
     const now = performance.now();
@@ -735,6 +738,8 @@ Object.defineProperty(window, "bunraku", {
       return { audio: pick(playout.inbound.audio), video: pick(playout.inbound.video), delays_ms: { ...playout.delays } };
     },
     get delayMs() { return playout.delayMs; },
+    get aheadMs() { return playout.aheadMs; },
+    get held() { return { ...evener.held }; },
     get stageMs() { return clock.now(); },
     get seenMs() { return seenNow(); },
     get word() { return captions.word; },

@@ -71,12 +71,11 @@ export class Playout {
 /**
  * Holds voice and lips together more closely than browsers do, which rest within 30 ms.
  *
- * Whichever is ahead is held longer, never both. It matters to a page that draws the pictures itself: it
- * shows them sooner than a video element, whose way to the screen makes up for most of those 30 ms.
+ * Whichever is ahead is held longer, never both.
  */
 export class Evener {
-  /** `lagMs`: what a picture still needs to the screen once the browser has handed it over. */
-  constructor(lagMs) { this.lagMs = lagMs; this.reset(); }
+  /** `lagMs`: what a picture still needs to the screen once the browser counts it as played. */
+  constructor(lagMs = 26) { this.lagMs = lagMs; this.reset(); } // 23 to 31 ms by the bench's screencast
   reset() { this.held = { audio: 0, video: 0 }; this.ahead = null; this.readings = 0; }
 
   /**
