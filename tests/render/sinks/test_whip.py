@@ -354,15 +354,16 @@ def test_chromium_answers_and_sees_and_hears_the_show_in_step() -> None:
             async with serving(Endpoint(answer)) as endpoint:
                 async with cast(f"http://127.0.0.1:{endpoint.port}/whip/key") as sink:
                     await page.until(
-                        "window.seen && seen.white.length >= 6 && seen.sound.length >= 6", 40
+                        "window.seen && seen.white.length >= 14 && seen.sound.length >= 14", 60
                     )
                     pairs = await offsets(page)
                     assert sink.trouble == ""
                 assert len(endpoint.deleted) == 1
             print("flash after beep, ms:", [round(x) for x in pairs])
             assert len(pairs) >= 4
-            # What is sent is held to 10 ms above; this page listens late on a busy machine.
-            assert abs(statistics.median(pairs[1:])) < 150
+            # What is sent is held to 10 ms above; a browser takes some ten seconds to settle, and
+            # listens late on a busy machine.
+            assert abs(statistics.median(pairs[-5:])) < 120
             assert [line for line in page.errors if "favicon" not in line] == []
 
     run(test)
