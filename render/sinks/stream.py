@@ -414,28 +414,52 @@ class _Out:
         return len(data)
 
 
-class _Flv:
-    """FLV tags over RTMP."""
+class _Packed:
+    """A muxer whose output goes over a connection."""
 
-    in_band = False
+    in_band: ClassVar[bool]
+    """Whether the pictures' headers go with each complete one."""
+    _format: ClassVar[str]
+    _settings: ClassVar[Mapping[str, str]]
 
-    def __init__(self, line: rtmp.Rtmp) -> None:
+    def __init__(self, line: Any) -> None:
         self._line = line
         self._out = _Out()
-        self._skip = 13  # the file's own header, and the length of nothing before it
-        self.waiting = 0  # the system holds little: our queue shows a slow line
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are on their way."""
+        return int(self._line.waiting)
 
     def container(self, pictures: PictureEncoder, sounds: SoundEncoder) -> Any:
         """Return a muxer for both."""
         import av
 
-        made = av.open(
-            self._out, "w", format="flv",
-            options={"flvflags": "no_duration_filesize", "flush_packets": "1"},
-        )  # fmt: skip
+        options = {"flush_packets": "1", **self._settings}
+        made = av.open(self._out, "w", format=self._format, options=options)
         pictures.stream_in(made)
         sounds.stream_in(made)
         return made
+
+    def close(self) -> None:
+        """Send what is left and hang up."""
+        self._line.close()
+
+    def abort(self) -> None:
+        """Hang up at once; any thread."""
+        self._line.abort()
+
+
+class _Flv(_Packed):
+    """FLV tags over RTMP."""
+
+    in_band = False
+    _format, _settings = "flv", {"flvflags": "no_duration_filesize"}
+    waiting = 0  # the system holds little: our queue shows a slow line
+
+    def __init__(self, line: rtmp.Rtmp) -> None:
+        super().__init__(line)
+        self._skip = 13  # the file's own header, and the length of nothing before it
 
     def flush(self) -> None:
         """Send the tags that are complete."""
@@ -452,41 +476,13 @@ class _Flv:
             del data[: 15 + size]
             self._line.send(kind, time_ms, body)
 
-    def close(self) -> None:
-        """Say goodbye."""
-        self._line.close()
 
-    def abort(self) -> None:
-        """Hang up at once; any thread."""
-        self._line.abort()
-
-
-class _Ts:
+class _Ts(_Packed):
     """MPEG-TS over SRT."""
 
     in_band = True
-
-    def __init__(self, line: srt.Srt) -> None:
-        self._line = line
-        self._out = _Out()
-
-    @property
-    def waiting(self) -> int:
-        """Bytes that are on their way."""
-        return self._line.waiting
-
-    def container(self, pictures: PictureEncoder, sounds: SoundEncoder) -> Any:
-        """Return a muxer for both."""
-        import av
-
-        made = av.open(
-            self._out, "w", format="mpegts",
-            # Sound is not gathered into larger packets: that would cost 0.2 s.
-            options={"flush_packets": "1", "pes_payload_size": "0"},
-        )  # fmt: skip
-        pictures.stream_in(made)
-        sounds.stream_in(made)
-        return made
+    # Sound is not gathered into larger packets: that would cost 0.2 s.
+    _format, _settings = "mpegts", {"pes_payload_size": "0"}
 
     def flush(self) -> None:
         """Send whole packets."""
@@ -494,11 +490,3 @@ class _Ts:
         self._out.written.clear()
         if data:
             self._line.send(data)
-
-    def close(self) -> None:
-        """Send what is left and hang up."""
-        self._line.close()
-
-    def abort(self) -> None:
-        """Hang up at once; any thread."""
-        self._line.abort()
