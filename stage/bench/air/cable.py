@@ -1,5 +1,6 @@
 """Through the virtual cable for real: our sink plays into PulseAudio, `parec` records it."""
 
+import contextlib
 import subprocess
 import threading
 import time
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dialogue.plugins import EngineError
 from dialogue.ticks import TICKS_PER_S, Ticks
 from render.frames import VideoFrame
 from render.pacing import Lead
@@ -43,7 +45,20 @@ class Heard:
 
 
 def listen(seconds: float) -> Heard:
-    """Play beeps into the cable for so long, and record them from its monitor."""
+    """Play beeps into the cable for so long, and record them from its monitor.
+
+    Begins again, twice at most, where the sound server ended the stream, as a show would.
+
+    Raises:
+        EngineError: it ends every stream.
+    """
+    for _ in range(2):
+        with contextlib.suppress(EngineError):
+            return _listen(seconds)
+    return _listen(seconds)
+
+
+def _listen(seconds: float) -> Heard:
     recorder = subprocess.Popen(
         ["parec", f"--device={cables.SINK}.monitor", "--rate=48000", "--channels=1",
          "--format=float32le", "--latency-msec=20"],
