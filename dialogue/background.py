@@ -1,6 +1,7 @@
 """Work that must not take the cores from picture and voice."""
 
 import contextlib
+import ctypes
 import os
 import sys
 import threading
@@ -9,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_MALLOPT = {-8: 1, -3: 1 << 20, -1: 4 << 20}
+"""M_ARENA_MAX, M_MMAP_THRESHOLD and M_TRIM_THRESHOLD in bytes: mallopt(3)."""
 
 LOWEST = 19
 """The niceness of work that only takes what nobody else wants."""
@@ -53,3 +57,20 @@ def go_first() -> bool:
     except OSError:
         return False
     return True
+
+
+def return_memory() -> bool:
+    """Let this process hand freed memory back to the system; returns whether that is so now.
+
+    For a process that lives for weeks and asks for large pieces of ever other sizes, from many
+    threads: glibc keeps a heap for each thread, and what is freed in the middle of one stays (100
+    MiB in ten minutes of talk). Each large piece costs page faults, so it is not for one that asks
+    for pictures all the time. Call it before other threads are there. Only glibc can do it.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # musl
+        return False
+    return all(mallopt(option, value) == 1 for option, value in _MALLOPT.items())

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from dialogue import plugins
+from dialogue.background import return_memory
 from dialogue.character import Character, load_character
 from dialogue.conversation import Conversation
 from dialogue.engine import LanguageModel
@@ -369,6 +370,7 @@ def main(connection: Connection, show: Show, first_turn: int, remembered: tuple[
     born = time.monotonic()
     with suppress(AttributeError, OSError):
         os.nice(NICENESS)
+    return_memory()
     link = wire.Link(connection)
     link.send(wire.Hello(role="mind"))
     try:

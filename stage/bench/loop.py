@@ -47,6 +47,16 @@ def _speaker() -> Any:
     return speaker
 
 
+def _piper() -> Any:
+    from stage import engines
+    from stage.models.store import ModelStore
+    from voice.speaker import Speaker
+
+    piper = engines.make("tts", "piper", {}, ModelStore())
+    piper.warm()
+    return Speaker({"en": [piper]})
+
+
 # The show ---------------------------------------------------------------------------------------
 
 TALK_S = 615.0
@@ -491,22 +501,27 @@ def falls() -> list[Figure]:
 
 
 @cache
-def _film() -> tuple[Path, Any]:
+def _film(speaker: Any, name: str = "film") -> tuple[Path, Any]:
     from dialogue.sentences import split
     from stage.film import shoot
 
-    path = _folder() / "film.mp4"
+    path = _folder() / f"{name}.mp4"
     utterances = split(lines.FILM, language="en")
-    return path, shoot(Show(), _speaker(), utterances, path)
+    return path, shoot(Show(), speaker, utterances, path)
 
 
 def film() -> list[Figure]:
     """`bunraku say`: speed, A/V offset, lips from the pixels."""
-    path, report = _film()
+    path, report = _film(_speaker())
+    _, quick = _film(_piper(), "quick")
     figures = [
         _figure(
             "`bunraku say`: seconds of film per second of work", report.film_s / report.work_s,
             "", ">= 2", f"{report.film_s:.0f} s at 720p30, H.264 and AAC, models loaded",
+        ),
+        _figure(
+            "the same with Piper's network", quick.film_s / quick.work_s,
+            "", "report", f"{quick.film_s:.0f} s of the same text",
         ),
         _figure(
             "drawing a frame in that film, median", report.draw_ms, "ms", "report",
@@ -760,7 +775,7 @@ def voices() -> list[Figure]:
                 f"synthesis real-time factor, {language}", factor, "", "report", "12 words, alone"
             )
         )
-    figures += _piper()
+    figures += _piper_figures()
     return figures
 
 
@@ -779,14 +794,8 @@ def _first_sound(speaker: Any, language: str, text: str) -> tuple[float, float]:
     return statistics.median(firsts), statistics.median(factors)
 
 
-def _piper() -> list[Figure]:
-    from stage import engines
-    from stage.models.store import ModelStore
-    from voice.speaker import Speaker
-
-    piper = engines.make("tts", "piper", {}, ModelStore())
-    piper.warm()
-    with_piper = Speaker({"en": [piper]})
+def _piper_figures() -> list[Figure]:
+    with_piper = _piper()
     figures = []
     for label, text, limit in (
         ("4 words", lines.SHORT["en"], "<= 150"),

@@ -1,6 +1,7 @@
-"""Threads that step back, and the one that goes first."""
+"""Threads that step back, the one that goes first, and memory that is given back."""
 
 import os
+import subprocess
 import sys
 import threading
 
@@ -42,3 +43,40 @@ def test_who_goes_first_is_so_or_is_told_and_what_it_starts_is_ordinary() -> Non
     policy = os.SCHED_RR | os.SCHED_RESET_ON_FORK if first else os.SCHED_OTHER
     assert (own, child) == (policy, os.SCHED_OTHER)
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
+
+
+_HOARD = """
+import ctypes, os, sys
+from dialogue.background import return_memory
+if sys.argv[1] == "return" and not return_memory():
+    sys.exit(3)
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def mib():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
+libc.free(libc.malloc(8 << 20))  # from now on glibc takes 8 MiB for an ordinary size
+before = mib()
+pieces = [libc.malloc(4 << 20) for _ in range(20)]
+for piece in pieces:
+    libc.memset(piece, 1, 4 << 20)
+pin = libc.malloc(600 << 10)  # lies on top of them
+for piece in pieces:
+    libc.free(piece)
+print(mib() - before)
+"""
+
+
+def _kept(how: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", _HOARD, how], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_freed_memory_goes_back_to_the_system() -> None:
+    returned = _kept("return")
+    if returned.returncode == 3:
+        pytest.skip("no mallopt here: another C library than glibc")
+    assert float(_kept("keep").stdout) > 60, "glibc does it by itself now: the option is needless"
+    assert float(returned.stdout) < 8
