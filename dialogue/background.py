@@ -1,4 +1,4 @@
-"""Work that must not take the cores from picture and voice."""
+"""Work that must not take cores or memory from the rest, and the thread that goes first."""
 
 import contextlib
 import ctypes

@@ -47,6 +47,7 @@ def _speaker() -> Any:
     return speaker
 
 
+@cache
 def _piper() -> Any:
     from stage import engines
     from stage.models.store import ModelStore
