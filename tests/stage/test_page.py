@@ -58,7 +58,9 @@ def test_picture_and_sound_arrive_and_go_on() -> None:
         frames = await page.evaluate("bunraku.frames")
         await page.until(f"bunraku.frames > {frames} + 20")
         await page.until("bunraku.audioEnergy > 0.001")
-        assert await page.evaluate("[bunraku.peer, bunraku.muted]") == ["connected", False]
+        assert await page.evaluate("[bunraku.mood, bunraku.peer, bunraku.muted]") == [
+            "speaking", "connected", False,
+        ]  # fmt: skip
 
     show(test)
 
