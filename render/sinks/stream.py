@@ -20,7 +20,7 @@ from dialogue.plugins import EngineError, EngineUnavailable
 from dialogue.ticks import TICKS_PER_S, Ticks, to_s
 from render.encode import PRIMING, PictureEncoder, SoundEncoder, Together
 from render.frames import VideoFrame
-from render.sinks import rtmp, srt
+from render.sinks import rtmp, server, srt
 from render.sinks.rate import Rate
 from voice.speech import Samples
 
@@ -28,7 +28,6 @@ PICTURES: Ticks = 3 * TICKS_PER_S
 """Pictures that wait for the line; more, and those that wait are dropped."""
 SOUNDS: Ticks = 10 * TICKS_PER_S
 """Sound that waits for the line; more, and the connection is made anew."""
-BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 HEALTHY_S = 2
 """A connection that sent this many seconds was a good one: the back-off starts over."""
 CLOSE_S = 3.0
@@ -59,12 +58,10 @@ class Target:
         shown = f"{self.scheme}://{host}:{self.port}"
         return f"{shown}/{self.app}/***" if self.app else shown
 
-    def secret(self, text: str) -> str:
-        """Return `text` without anything that must not be seen."""
-        hidden = (self.key, self.settings.get("streamid", ""), self.settings.get("passphrase", ""))
-        for word in sorted(filter(None, hidden), key=len, reverse=True):
-            text = text.replace(word, "***")
-        return text
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be seen."""
+        return (self.key, self.settings.get("streamid", ""), self.settings.get("passphrase", ""))
 
 
 def target(url: str, *, key_env: str = "", environment: Mapping[str, str] = os.environ) -> Target:
@@ -78,23 +75,14 @@ def target(url: str, *, key_env: str = "", environment: Mapping[str, str] = os.e
     Raises:
         EngineUnavailable: one line with what is wrong and the remedy, and without any secret.
     """
-
-    def read(name: str) -> str:
-        value = environment.get(name, "").strip()
-        if not value:
-            raise EngineUnavailable(
-                f"stream: the environment variable {name} is not set; put the stream key into it"
-            )
-        return value
-
     scheme, _, rest = url.partition("://")
     if scheme not in ("rtmp", "rtmps", "srt") or not rest:
         raise EngineUnavailable(
             "stream: `url` must begin with rtmp://, rtmps:// or srt://, "
             "such as rtmp://127.0.0.1/live/{STREAM_KEY}"
         )
-    key = read(key_env) if key_env else ""
-    rest = re.sub(r"\{(\w+)\}", lambda found: read(found[1]), rest)
+    key = server.secret("stream", key_env, environment) if key_env else ""
+    rest = server.filled("stream", rest, environment)
     place, slash, path = rest.partition("/")
     if scheme == "srt":
         place, slash, path = rest.partition("?")
@@ -284,12 +272,11 @@ class StreamSink:
                     self._line = None
             if feed is not None and feed.sent >= HEALTHY_S * TICKS_PER_S:
                 failures = 0
-            wait_s = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
+            self._ending.wait(server.back_off_s(failures))
             failures += 1
-            self._ending.wait(wait_s)
 
     def _fail(self, reason: str) -> None:
-        line = self._target.secret(reason.splitlines()[0] if reason else "unknown")
+        line = server.veiled(reason, self._target.secrets)
         self._trouble = f"{self._target.public} {line}; trying again"
 
     def _connect(self) -> "_Flv | _Ts":

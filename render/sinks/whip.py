@@ -8,7 +8,6 @@ is made anew after 0.25, 0.5, 1 ... 15 s, and the server is told when one is ove
 
 import asyncio
 import contextlib
-import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -16,6 +15,7 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import urljoin, urlsplit
 
 from dialogue.plugins import EngineError, EngineUnavailable
+from render.sinks import server
 from render.sinks.webrtc import WebRTCSink
 
 CONNECT_S = 15.0
@@ -24,7 +24,6 @@ HTTP_S = 10.0
 SILENT_S = 10.0
 """A server that reported on what it got, and has not for so long, is gone."""
 LOOK_S = 1.0
-BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 HEALTHY_S = 2.0
 """A connection that held so long was a good one: the back-off starts over."""
 DELETE_S = 2.0
@@ -67,11 +66,11 @@ class WhipSink(WebRTCSink):
         """
         if not url:
             raise EngineUnavailable("whip needs `url`, such as https://host/whip/{STREAM_KEY}")
-        self._url = re.sub(r"\{(\w+)\}", lambda found: _secret(found[1]), url)
+        self._url = server.filled("whip", url)
         place = urlsplit(self._url)
         if place.scheme not in ("http", "https") or not place.hostname:
             raise EngineUnavailable("whip: `url` must begin with https:// (or http://) and a host")
-        self._token = _secret(token_env) if token_env else ""
+        self._token = server.secret("whip", token_env) if token_env else ""
         self._token_env = token_env
         super().__init__(
             ice_servers=ice_servers, bitrate=bitrate, audio_bitrate=audio_bitrate, codec=codec,
@@ -137,7 +136,7 @@ class WhipSink(WebRTCSink):
                     self._fail(f"{type(error).__name__}: {error}")
                 if self._held_s > HEALTHY_S:
                     failures = 0
-                wait_s = max(wait_s, BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)])
+                wait_s = max(wait_s, server.back_off_s(failures))
                 failures += 1
                 await asyncio.sleep(wait_s)
         finally:
@@ -151,10 +150,8 @@ class WhipSink(WebRTCSink):
                 await asyncio.wait_for(over.wait(), DELETE_S)
 
     def _fail(self, reason: str) -> None:
-        line = reason.splitlines()[0] if reason.strip() else "unknown"
-        for secret in (self._token, urlsplit(self._url).path.rpartition("/")[2]):
-            if len(secret) > 3:
-                line = line.replace(secret, "***")
+        key = urlsplit(self._url).path.rpartition("/")[2]
+        line = server.veiled(reason, (self._token, key if len(key) > 3 else ""))
         self._trouble = f"{self._public} {line}; trying again"
 
     async def _session(self) -> None:
@@ -277,13 +274,6 @@ def _server(about: Mapping[str, str]) -> Any:
     from aiortc import RTCIceServer
 
     return RTCIceServer(**about)
-
-
-def _secret(name: str) -> str:
-    value = os.environ.get(name, "").strip()
-    if not value:
-        raise EngineUnavailable(f"whip: the environment variable {name} is not set")
-    return value
 
 
 def _port(scheme: str) -> int:

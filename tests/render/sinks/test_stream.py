@@ -22,7 +22,7 @@ from dialogue.plugins import EngineUnavailable
 from dialogue.ticks import TICKS_PER_S
 from render.air import Air
 from render.frames import VideoFrame
-from render.sinks import rtmp, srt, stream
+from render.sinks import rtmp, server, srt, stream
 from render.sinks.file import FileSink
 from render.sinks.stream import StreamSink, target
 from stage.bench.air import servers
@@ -197,7 +197,7 @@ def test_a_process_that_ends_while_srt_connects_ends_well() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries follow soon, and waits are short."""
-    monkeypatch.setattr(stream, "BACK_OFF_S", (0.05,))
+    monkeypatch.setattr(server, "BACK_OFF_S", (0.05,))
     monkeypatch.setattr(rtmp, "CONNECT_S", 0.6)
     monkeypatch.setattr(rtmp, "SEND_S", 0.6)
 
@@ -588,7 +588,7 @@ def test_keys_come_from_the_environment() -> None:
     assert target("rtmp://h/app/{TWITCH_KEY}", environment=known).key == "live_9"
     found = target("srt://h:9000?passphrase={WORD}", key_env="TWITCH_KEY", environment=known)
     assert found.settings == {"streamid": "live_9", "passphrase": "0123456789"}
-    assert found.secret("id live_9 word 0123456789") == "id *** word ***"
+    assert server.veiled("id live_9 word 0123456789", found.secrets) == "id *** word ***"
     assert found.public == "srt://h:9000"
 
 

@@ -18,7 +18,7 @@ from aiortc.mediastreams import MediaStreamError
 from dialogue.plugins import EngineUnavailable
 from dialogue.ticks import TICKS_PER_S
 from render.frames import VideoFrame
-from render.sinks import whip
+from render.sinks import server
 from render.sinks.whip import WhipSink, ice_servers
 from stage.bench.air.whip import Receiver
 from stage.chromium import Chromium, Page, find
@@ -233,7 +233,7 @@ def test_what_is_received_is_in_step_by_every_one_of_the_reports() -> None:
 
 
 def test_a_server_that_went_away_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whip, "BACK_OFF_S", (0.1,))
+    monkeypatch.setattr(server, "BACK_OFF_S", (0.1,))
 
     async def test() -> None:
         first, second = Peer(), Peer()
