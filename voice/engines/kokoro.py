@@ -26,8 +26,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dialogue.plugins import EngineError, EngineUnavailable
-from voice import durations, g2p
-from voice.speech import Phoneme, Phrase, Samples, Speech
+from voice import durations, g2p, network
+from voice.speech import Phoneme, Phrase, Speech
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +128,10 @@ class KokoroVoice:
         self._gain = 10 ** (gain_db / 20)
         self._cache = cache or model / "derived"
         self._parts = _split(model / "model.onnx", self._cache)
-        self._front, self._middle, self._back = (_session(part, threads) for part in self._parts)
+        self._front, self._middle, self._back = (
+            network.load(part, threads) for part in self._parts
+        )
+        self._giving_back = network.giving_back()
         self._recipes = chosen
         self._seen: dict[str, tuple[_Seen, _Seen]] = {}
 
@@ -193,6 +196,7 @@ class KokoroVoice:
                     "style": style,
                     "speed": np.array([self._speed * phrase.pace], np.float32),
                 },
+                self._giving_back,
             )
         except Exception as error:
             raise EngineError(f"kokoro: {error}") from error
@@ -237,6 +241,7 @@ class KokoroVoice:
         features = np.zeros((1, 512, 2 * given.total), np.float32)
         done = max(0, begin - CONTEXT)
         for number, (start, until) in enumerate(windows):
+            after = self._giving_back if until == end else None
             left, right = max(0, start - CONTEXT), min(given.total, until + CONTEXT)
             try:
                 if right > done:
@@ -252,15 +257,16 @@ class KokoroVoice:
                         _F0: np.ascontiguousarray(given.f0[:, 2 * left : 2 * right]),
                         "style": given.style,
                     },
+                    after,
                 )  # fmt: skip
             except Exception as error:
                 raise EngineError(f"kokoro: {error}") from error
             piece = np.asarray(sound, np.float32).reshape(-1)
             piece = piece[(start - left) * FRAME : (until - left) * FRAME] * self._gain
             if start == begin:
-                _ramp(piece, 0.0, 1.0, 120)
+                network.ramp(piece, 0.0, 1.0, 120)
             if until == end:
-                _ramp(piece, 1.0, 0.0, 1200)
+                network.ramp(piece, 1.0, 0.0, 1200)
             if pending is not None:
                 pending = durations.settled(pending, piece, sample_rate=self.sample_rate)
             yield Speech(np.clip(piece, -1, 1), pending or ())
@@ -277,6 +283,7 @@ class KokoroVoice:
                 _N: np.ascontiguousarray(given.noise[:, 2 * left : 2 * right]),
                 "style": given.style,
             },
+            self._giving_back,
         )  # fmt: skip
         return found[:, :, 2 * (start - left) : 2 * (stop - left)]
 
@@ -311,23 +318,15 @@ class _Seen:
         """Return another with the same values, which are never changed in place."""
         return _Seen(self.mean, self.var, self.frames)
 
-    def run(self, part: Any, output: str, frames: int, feeds: dict[str, Any]) -> Any:
+    def run(
+        self, part: Any, output: str, frames: int, feeds: dict[str, Any], options: Any = None
+    ) -> Any:  # fmt: skip
         """Run `part` on so many frames, normalised with all that was seen, these included."""
         weight = np.array(frames / (frames + self.frames), np.float32)
         held = {"held_mean": self.mean, "held_var": self.var, "weight": weight}
-        found, self.mean, self.var = part.run([output, "mean", "var"], {**feeds, **held})
+        found, self.mean, self.var = part.run([output, "mean", "var"], {**feeds, **held}, options)
         self.frames += frames
         return found
-
-
-def _ramp(sound: Samples, start: float, stop: float, length: int) -> None:
-    """Fade the first (rising) or last (falling) `length` samples in place."""
-    n = min(length, len(sound))
-    curve = np.linspace(start, stop, n, dtype=np.float32)
-    if stop > start:
-        sound[:n] *= curve
-    elif n:
-        sound[-n:] *= curve
 
 
 def _cuts(f0: Any, begin: int, end: int) -> list[int]:
@@ -364,18 +363,6 @@ def _blend(packs: Any, recipe: str) -> Any:
             )
         total = total + packs[name] * np.float32(weight or 1.0)
     return np.asarray(total, np.float32)
-
-
-def _session(path: Path, threads: int) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # A waiting thread that spins would take the cores from the picture.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def _split(model: Path, cache: Path) -> tuple[Path, Path, Path]:

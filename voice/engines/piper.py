@@ -16,8 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dialogue.plugins import EngineError, EngineUnavailable
-from voice import durations, g2p
-from voice.engines.kokoro import _ramp, _session
+from voice import durations, g2p, network
 from voice.speech import Phoneme, Phrase, Speech
 
 HOP = 256
@@ -83,7 +82,8 @@ class PiperVoice:
         self._stretch = pitch / speed
         self._gain = 10 ** (gain_db / 20)
         front, back, self._latent = _split(found[0], cache or model / "derived")
-        self._front, self._back = _session(front, threads), _session(back, threads)
+        self._front, self._back = network.load(front, threads), network.load(back, threads)
+        self._giving_back = network.giving_back()
 
     def warm(self) -> None:
         """Say a word to nobody."""
@@ -122,6 +122,7 @@ class PiperVoice:
                     "input_lengths": np.array([len(ids)], np.int64),
                     "scales": scales,
                 },
+                self._giving_back,
             )
         except Exception as error:
             raise EngineError(f"piper: {error}") from error
@@ -157,16 +158,18 @@ class PiperVoice:
             left, right = max(0, start - CONTEXT), min(total, until + CONTEXT)
             try:
                 (sound,) = self._back.run(
-                    None, {self._latent: np.ascontiguousarray(latent[:, :, left:right])}
+                    None,
+                    {self._latent: np.ascontiguousarray(latent[:, :, left:right])},
+                    self._giving_back if until == total else None,
                 )
             except Exception as error:
                 raise EngineError(f"piper: {error}") from error
             piece = np.asarray(sound, np.float32).reshape(-1)
             piece = piece[(start - left) * HOP : (until - left) * HOP] * self._gain
             if start == begin:
-                _ramp(piece, 0.0, 1.0, 110)
+                network.ramp(piece, 0.0, 1.0, 110)
             if until == total:
-                _ramp(piece, 1.0, 0.0, 1100)
+                network.ramp(piece, 1.0, 0.0, 1100)
             if pending:
                 pending = durations.settled(pending, piece, sample_rate=self.sample_rate)
             yield Speech(np.clip(piece, -1, 1), pending)
