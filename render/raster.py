@@ -13,7 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -31,6 +31,7 @@ _NOWHERE = 1 << 20  # a first column when there is none
 _ONE, _7, _8, _16, _24, _32 = (np.uint64(n) for n in (1, 7, 8, 16, 24, 32))
 _FULL, _256 = np.uint64(255), np.uint64(256)
 _OPAQUE, _NONE, _ZERO = np.uint32(255 << 24), np.uint32(0), np.uint64(0)
+_ROUNDS = bool(binding.get_host_cpu_features().get("ssse3"))
 # What is noted of a triangle: its upper two corners and three slopes, then u and v as planes.
 _AX, _AY, _BX, _BY, _LONG, _UPPER, _LOWER, _U, _UX, _UY, _V, _VX, _VY = range(13)
 # The same in whole numbers: rows, kind, where to see what is seen, steps, limits of u and v.
@@ -90,10 +91,36 @@ def _all(value: int, count: int) -> Any:
     return ir.Constant(ir.VectorType(ir.IntType(16), count), [value] * count)
 
 
+def _twice(builder: Any, low: Any, high: Any) -> Any:
+    """Return 64 bits made of two times 32."""
+    wide = ir.IntType(64)
+    above = builder.shl(builder.zext(high, wide), ir.Constant(wide, 32))
+    return builder.or_(builder.zext(low, wide), above)
+
+
+def _part(builder: Any, lanes: Any, number: Any, count: int) -> Any:
+    """Return `lanes`, -255..255, times `number`, 0..255, over 256, rounded: (x * n + 128) >> 8."""
+    seven = ir.Constant(number.type, 7)
+    factor = _splat(builder, builder.shl(number, seven), count)
+    if _ROUNDS and count == 8:  # one instruction, for exactly this
+        eight = ir.VectorType(ir.IntType(16), 8)
+        name = "llvm.x86.ssse3.pmul.hr.sw.128"
+        known = builder.module.globals.get(name)
+        times = known or ir.Function(builder.module, ir.FunctionType(eight, [eight, eight]), name)
+        return builder.call(times, [lanes, factor])
+    wide = ir.VectorType(ir.IntType(32), count)
+    product = builder.mul(builder.sext(lanes, wide), builder.sext(factor, wide))
+    half, shift = (ir.Constant(wide, [n] * count) for n in (1 << 14, 15))
+    return builder.trunc(builder.ashr(builder.add(product, half), shift), lanes.type)
+
+
 def _pixel(builder: Any, lanes: Any) -> Any:
-    """Return four lanes of 16 bits as a pixel of four bytes."""
-    small = builder.trunc(lanes, ir.VectorType(ir.IntType(8), 4))
-    return builder.bitcast(small, ir.IntType(32))
+    """Return the first four lanes of 16 bits as a pixel of four bytes."""
+    count = lanes.type.count
+    small = builder.trunc(lanes, ir.VectorType(ir.IntType(8), count))
+    if count == 4:
+        return builder.bitcast(small, ir.IntType(32))
+    return builder.trunc(builder.bitcast(small, ir.IntType(8 * count)), ir.IntType(32))
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -105,20 +132,16 @@ def _mix(context: Any, above: Any, below: Any, fx: Any, fy: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         above, below, fx, fy = arguments
-        down = _splat(builder, fy, 8)
-        up = builder.sub(_all(256, 8), down)
-        upper = builder.mul(_vector(builder, above, 8), up)
-        lower = builder.mul(_vector(builder, below, 8), down)
-        pair = builder.lshr(builder.add(builder.add(upper, lower), _all(128, 8)), _all(8, 8))
+        upper, lower = _vector(builder, above, 8), _vector(builder, below, 8)
+        pair = builder.add(upper, _part(builder, builder.sub(lower, upper), fy, 8))
 
         def half(first: int) -> Any:
-            which = ir.Constant(ir.VectorType(ir.IntType(32), 4), list(range(first, first + 4)))
+            which = ir.Constant(ir.VectorType(ir.IntType(32), 8), [*range(first, first + 4)] * 2)
             return builder.shuffle_vector(pair, ir.Constant(pair.type, ir.Undefined), which)
 
-        right = _splat(builder, fx, 4)
-        left = builder.sub(_all(256, 4), right)
-        mixed = builder.add(builder.mul(half(0), left), builder.mul(half(4), right))
-        return _pixel(builder, builder.lshr(builder.add(mixed, _all(128, 4)), _all(8, 4)))
+        left, right = half(0), half(4)
+        mixed = builder.add(left, _part(builder, builder.sub(right, left), fx, 8))
+        return _pixel(builder, mixed)
 
     return types.uint32(types.uint64, types.uint64, types.uint64, types.uint64), build
 
@@ -135,6 +158,19 @@ def _blend(context: Any, over: Any, under: Any, share: Any, rest: Any) -> Any:
         return _pixel(builder, builder.lshr(total, _all(8, 4)))
 
     return types.uint32(types.uint32, types.uint32, types.uint64, types.uint64), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _lay(context: Any, over: Any, under: Any, rest: Any) -> Any:
+    """Return the pixel over + under * rest / 256; `rest` is 0..255."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        over, under, rest = arguments
+        none = ir.Constant(ir.IntType(32), 0)
+        top, base = (_vector(builder, _twice(builder, p, none), 8) for p in (over, under))
+        return _pixel(builder, builder.add(top, _part(builder, base, rest, 8)))
+
+    return types.uint32(types.uint32, types.uint32, types.uint64), build
 
 
 @numba.njit(nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -172,8 +208,7 @@ def _span(line, start, stop, u, v, step_u, step_v, texels, at, stride, solid, fa
             if pixel >= _OPAQUE:
                 line[column] = pixel
             elif pixel:
-                rest = _rest(np.uint64(pixel) >> _24)
-                line[column] = _blend(pixel, line[column], _256, rest)
+                line[column] = _lay(pixel, line[column], _rest(np.uint64(pixel) >> _24))
             u += step_u
             v += step_v
     else:
@@ -330,12 +365,16 @@ def _line(line, row, count, real, whole, seen, texels, at, stride, fade):  # typ
                 left, right = (low - 1) << 16, (high + 1) << 16
                 if step_u < 0:
                     left, right = right, left
-                skip = int((left - u) / step_u)
-                stop = min(stop, start + int((right - u) / step_u) + 2)
-                if skip > 0:
+                # Both limits lie outside of most spans, and divisions are slow.
+                begun = u
+                if (left > u) == (step_u > 0):
+                    skip = int((left - u) / step_u)
                     start += skip
                     u += skip * step_u
                     v += skip * step_v
+                if (end_u > right) == (step_u > 0):
+                    first = stop - 1 - n
+                    stop = min(stop, first + int((right - begun) / step_u) + 2)
                 if start >= stop:
                     continue
         _span(
@@ -413,8 +452,7 @@ def lay(out, over, floor):  # type: ignore[no-untyped-def]
             if pixel >= _OPAQUE:
                 line[column] = pixel
             elif pixel:
-                rest = _rest(np.uint64(pixel) >> _24)
-                line[column] = _blend(pixel, line[column], _256, rest)
+                line[column] = _lay(pixel, line[column], _rest(np.uint64(pixel) >> _24))
 
 
 def ready() -> None:
