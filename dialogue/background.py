@@ -74,3 +74,19 @@ def return_memory() -> bool:
     except AttributeError:  # musl
         return False
     return all(mallopt(option, value) == 1 for option, value in _MALLOPT.items())
+
+
+def trim_memory() -> bool:
+    """Hand whole free pages inside the heap back to the system; returns whether it could be done.
+
+    Small things of many lives leave holes, and a heap of 200 MiB gains some with each turn. Takes a
+    few milliseconds in which nobody gets memory: call it when nothing is going on. Only glibc can.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except AttributeError:  # musl
+        return False
+    trim(0)
+    return True

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from dialogue import plugins
-from dialogue.background import return_memory
+from dialogue.background import return_memory, trim_memory
 from dialogue.character import Character, load_character
 from dialogue.conversation import Conversation
 from dialogue.engine import LanguageModel
@@ -192,6 +192,7 @@ class Mind:
                 tuple(self._firsts),
             )
             self._link.send(wire.Done(turn=turn_id, marks=dict(turn.marks), heard=heard, work=work))
+            trim_memory()
 
     async def _decide(self, turn: Any, decided: "asyncio.Queue[Utterance | None]") -> None:
         said: list[Utterance] = []
