@@ -80,3 +80,36 @@ def test_freed_memory_goes_back_to_the_system() -> None:
         pytest.skip("no mallopt here: another C library than glibc")
     assert float(_kept("keep").stdout) > 60, "glibc does it by itself now: the option is needless"
     assert float(returned.stdout) < 8
+
+
+_HOLES = """
+import ctypes, os, sys
+from dialogue.background import trim_memory
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def mib():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
+before = mib()
+pieces = [libc.malloc(16 << 10) for _ in range(3000)]
+for piece in pieces:
+    libc.memset(piece, 1, 16 << 10)
+for number, piece in enumerate(pieces):
+    if number % 16:
+        libc.free(piece)
+held = mib() - before
+done = trim_memory()
+print(done, held, mib() - before)
+"""
+
+
+def test_holes_in_the_heap_go_back_to_the_system() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", _HOLES], capture_output=True, text=True, timeout=60, check=True
+    )
+    done, held, after = run.stdout.split()
+    if done == "False":
+        pytest.skip("no malloc_trim here: another C library than glibc")
+    assert float(held) > 40, "glibc does it by itself now: trimming is needless"
+    assert float(after) < 10
