@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -67,26 +67,22 @@ def return_memory() -> bool:
     MiB in ten minutes of talk). Each large piece costs page faults, so it is not for one that asks
     for pictures all the time. Call it before other threads are there. Only glibc can do it.
     """
-    if sys.platform != "linux":
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:  # musl
-        return False
-    return all(mallopt(option, value) == 1 for option, value in _MALLOPT.items())
+    mallopt = _glibc("mallopt")
+    return mallopt is not None and all(mallopt(*pair) == 1 for pair in _MALLOPT.items())
 
 
 def trim_memory() -> bool:
     """Hand whole free pages inside the heap back to the system; returns whether it could be done.
 
-    Small things of many lives leave holes, and a heap of 200 MiB gains some with each turn. Takes a
-    few milliseconds in which nobody gets memory: call it when nothing is going on. Only glibc can.
+    Small things of many lives leave holes. Nobody gets memory meanwhile (0.2 ms where there is
+    little to hand back): call it when nothing is going on. Only glibc can do it.
     """
-    if sys.platform != "linux":
-        return False
-    try:
-        trim = ctypes.CDLL(None).malloc_trim
-    except AttributeError:  # musl
-        return False
-    trim(0)
-    return True
+    trim = _glibc("malloc_trim")
+    if trim is not None:
+        trim(0)
+    return trim is not None
+
+
+def _glibc(name: str) -> Any:
+    """Return a function of the C library; None outside Linux, and where it has none (musl)."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -91,26 +91,17 @@ def _all(value: int, count: int) -> Any:
     return ir.Constant(ir.VectorType(ir.IntType(16), count), [value] * count)
 
 
-def _twice(builder: Any, low: Any, high: Any) -> Any:
-    """Return 64 bits made of two times 32."""
-    wide = ir.IntType(64)
-    above = builder.shl(builder.zext(high, wide), ir.Constant(wide, 32))
-    return builder.or_(builder.zext(low, wide), above)
-
-
-def _part(builder: Any, lanes: Any, number: Any, count: int) -> Any:
-    """Return `lanes`, -255..255, times `number`, 0..255, over 256, rounded: (x * n + 128) >> 8."""
-    seven = ir.Constant(number.type, 7)
-    factor = _splat(builder, builder.shl(number, seven), count)
-    if _ROUNDS and count == 8:  # one instruction, for exactly this
-        eight = ir.VectorType(ir.IntType(16), 8)
+def _part(builder: Any, lanes: Any, number: Any) -> Any:
+    """Return eight lanes, -255..255, times `number`, 0..255: (x * number + 128) >> 8."""
+    factor = _splat(builder, builder.shl(number, ir.Constant(number.type, 7)), 8)
+    if _ROUNDS:  # one instruction, for exactly this
         name = "llvm.x86.ssse3.pmul.hr.sw.128"
-        known = builder.module.globals.get(name)
-        times = known or ir.Function(builder.module, ir.FunctionType(eight, [eight, eight]), name)
-        return builder.call(times, [lanes, factor])
-    wide = ir.VectorType(ir.IntType(32), count)
+        kind = ir.FunctionType(lanes.type, [lanes.type, lanes.type])
+        known = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        return builder.call(known, [lanes, factor])
+    wide = ir.VectorType(ir.IntType(32), 8)
     product = builder.mul(builder.sext(lanes, wide), builder.sext(factor, wide))
-    half, shift = (ir.Constant(wide, [n] * count) for n in (1 << 14, 15))
+    half, shift = (ir.Constant(wide, [n] * 8) for n in (1 << 14, 15))
     return builder.trunc(builder.ashr(builder.add(product, half), shift), lanes.type)
 
 
@@ -133,14 +124,14 @@ def _mix(context: Any, above: Any, below: Any, fx: Any, fy: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         above, below, fx, fy = arguments
         upper, lower = _vector(builder, above, 8), _vector(builder, below, 8)
-        pair = builder.add(upper, _part(builder, builder.sub(lower, upper), fy, 8))
+        pair = builder.add(upper, _part(builder, builder.sub(lower, upper), fy))
 
         def half(first: int) -> Any:
             which = ir.Constant(ir.VectorType(ir.IntType(32), 8), [*range(first, first + 4)] * 2)
             return builder.shuffle_vector(pair, ir.Constant(pair.type, ir.Undefined), which)
 
         left, right = half(0), half(4)
-        mixed = builder.add(left, _part(builder, builder.sub(right, left), fx, 8))
+        mixed = builder.add(left, _part(builder, builder.sub(right, left), fx))
         return _pixel(builder, mixed)
 
     return types.uint32(types.uint64, types.uint64, types.uint64, types.uint64), build
@@ -166,9 +157,9 @@ def _lay(context: Any, over: Any, under: Any, rest: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         over, under, rest = arguments
-        none = ir.Constant(ir.IntType(32), 0)
-        top, base = (_vector(builder, _twice(builder, p, none), 8) for p in (over, under))
-        return _pixel(builder, builder.add(top, _part(builder, base, rest, 8)))
+        wide = ir.IntType(64)
+        top, base = (_vector(builder, builder.zext(p, wide), 8) for p in (over, under))
+        return _pixel(builder, builder.add(top, _part(builder, base, rest)))
 
     return types.uint32(types.uint32, types.uint32, types.uint64), build
 

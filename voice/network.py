@@ -30,7 +30,7 @@ def giving_back() -> Any:
     """Return options of a run after which its session's scratch memory goes back to the system.
 
     So that a voice does not grow with the longest thing it ever said (Kokoro holds 80 MB less).
-    For the last run of a session in an utterance: after every run it costs 15 % of the speed.
+    For the last run of a session in an utterance: after every run it costs about 15 % of the speed.
     """
     import onnxruntime
 

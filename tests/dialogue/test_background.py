@@ -45,17 +45,19 @@ def test_who_goes_first_is_so_or_is_told_and_what_it_starts_is_ordinary() -> Non
     assert os.sched_getscheduler(0) == os.SCHED_OTHER
 
 
-_HOARD = """
+_LIBC = """
 import ctypes, os, sys
-from dialogue.background import return_memory
-if sys.argv[1] == "return" and not return_memory():
-    sys.exit(3)
+from dialogue.background import return_memory, trim_memory
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 libc.free.argtypes = [ctypes.c_void_p]
 libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
 def mib():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
+"""
+_HOARD = """
+if sys.argv[1] == "return" and not return_memory():
+    sys.exit(3)
 libc.free(libc.malloc(8 << 20))  # from now on glibc takes 8 MiB for an ordinary size
 before = mib()
 pieces = [libc.malloc(4 << 20) for _ in range(20)]
@@ -70,7 +72,11 @@ print(mib() - before)
 
 def _kept(how: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", _HOARD, how], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _LIBC + _HOARD, how],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -83,14 +89,6 @@ def test_freed_memory_goes_back_to_the_system() -> None:
 
 
 _HOLES = """
-import ctypes, os, sys
-from dialogue.background import trim_memory
-libc = ctypes.CDLL(None)
-libc.malloc.restype = ctypes.c_void_p
-libc.free.argtypes = [ctypes.c_void_p]
-libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
-def mib():
-    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
 before = mib()
 pieces = [libc.malloc(16 << 10) for _ in range(3000)]
 for piece in pieces:
@@ -106,7 +104,11 @@ print(done, held, mib() - before)
 
 def test_holes_in_the_heap_go_back_to_the_system() -> None:
     run = subprocess.run(
-        [sys.executable, "-c", _HOLES], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", _LIBC + _HOLES],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     done, held, after = run.stdout.split()
     if done == "False":
