@@ -14,7 +14,7 @@ import skia
 from dialogue.character import CaptionStyle
 from dialogue.ticks import TICKS_PER_S, Ticks
 from render.captions import LINES, Caption
-from render.contracts import Sink
+from render.contracts import CaptionSink, Sink
 from render.convert import to_i420
 from render.frames import Pixels, VideoFrame
 from voice.speech import Samples
@@ -246,6 +246,8 @@ class BurnedSink:
 
     def caption(self, caption: Caption) -> None:
         """Take a block; it is seen from its first word on."""
+        if isinstance(self._sink, CaptionSink):
+            self._sink.caption(caption)
         self._texts.pop(caption.key, None)
         if caption.lines:
             self._texts[caption.key] = caption

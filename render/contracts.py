@@ -130,7 +130,11 @@ class HostSink(Protocol):
 
 @runtime_checkable
 class CaptionSink(Protocol):
-    """A sink that shows or writes down what is said."""
+    """A sink that shows or writes down what is said.
+
+    One whose viewers see it only if they ask for it has `captions_hidden = True`: captions are
+    burned into its picture all the same where the show wants that.
+    """
 
     def caption(self, caption: Caption) -> None:
         """Take one block, when the utterance that it belongs to has begun or before it is heard.

@@ -13,6 +13,7 @@ import numpy as np
 
 from dialogue.ticks import TICKS_PER_S, Ticks
 from render.frames import VideoFrame
+from render.line21 import with_message
 from voice.speech import Samples
 
 TICK = Fraction(1, TICKS_PER_S)
@@ -112,13 +113,17 @@ class PictureEncoder:
         """Add a stream for these packets to `container` and return it."""
         return container.add_stream_from_template(self._stream, opaque=True)
 
-    def encode(self, frame: VideoFrame, *, pts: Ticks, key: bool = False) -> list[Any]:
+    def encode(
+        self, frame: VideoFrame, *, pts: Ticks, key: bool = False, said: bytes = b""
+    ) -> list[Any]:
         """Return the packets that are ready with `frame`, which is shown at `pts`.
 
         Args:
             frame: the picture.
             pts: its time in the film or stream.
             key: make it complete, so that who comes in can begin with it.
+            said: a message (`render.line21`) that goes with it; for live encoders, from which
+                each picture comes at once.
         """
         import av
 
@@ -127,7 +132,8 @@ class PictureEncoder:
         picture.colorspace, picture.color_range = MATRIX_BT601, LIMITED
         if key:
             picture.pict_type = av.video.frame.PictureType.I
-        return list(self._stream.encode(picture))
+        packets = list(self._stream.encode(picture))
+        return [_saying(packet, said) for packet in packets] if said else packets
 
     def aim(self, bitrate: int) -> None:
         """Aim at another `bitrate` from the next picture on; for encoders without `crf`."""
@@ -136,6 +142,16 @@ class PictureEncoder:
     def finish(self) -> list[Any]:
         """Return the last packets; nothing can be encoded after them."""
         return list(self._stream.encode(None))
+
+
+def _saying(packet: Any, said: bytes) -> Any:
+    """Return a copy of `packet` with a message in it."""
+    import av
+
+    copy = av.Packet(with_message(bytes(packet), said))
+    copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+    copy.duration, copy.is_keyframe = packet.duration, packet.is_keyframe
+    return copy
 
 
 class SoundEncoder:

@@ -223,7 +223,8 @@ class Body:
         ):
             options = {"translation": self._translate, **options}
         sink = make_sink(message.engine, options)
-        if self.burn is None or isinstance(sink, CaptionSink):
+        seen = isinstance(sink, CaptionSink) and not getattr(sink, "captions_hidden", False)
+        if self.burn is None or seen:
             return sink
         from render.burn import BurnedSink
 

@@ -1,6 +1,7 @@
 """How many bits a second a line to a server carries: down quickly, up again with patience.
 
-Pure: it is told how much waits to be sent, and when, in ticks of the stage clock.
+Pure: it is told how much waits to be sent, or what the receiver reports, and when, in ticks of the
+stage clock.
 """
 
 from dialogue.ticks import TICKS_PER_S, Ticks
@@ -19,6 +20,11 @@ LONGEST_PATIENCE: Ticks = 60 * TICKS_PER_S
 MUCH: Ticks = TICKS_PER_S
 """More than this waits: the next step down is a large one."""
 DOWN, DOWN_MUCH, UP = 0.7, 0.5, 1.2
+LOST_MUCH, LOST_LITTLE = 0.10, 0.02
+"""More than the one of what was sent is lost: the line is too slow; less than the other: it is
+well. As in Google's congestion control (draft-ietf-rmcat-gcc-02, section 6)."""
+LATER_S = 0.25
+"""There and back takes so much longer than it did: what was sent waits on its way."""
 
 
 class Rate:
@@ -53,13 +59,17 @@ class Rate:
             return None
         self._looked = at
         growing, self._before = waiting >= self._before, waiting
-        if waiting > CALM:
+        share = DOWN_MUCH if waiting > MUCH else DOWN
+        return self._step(at, waiting <= CALM, share if waiting > GROWN and growing else None)
+
+    def _step(self, at: Ticks, well: bool, share: float | None) -> int | None:
+        """Go down to `share` of the rate, or up where the line has been well for long enough."""
+        if not well:
             self._troubled = at
-        if waiting > GROWN and growing and at - self._changed >= PAUSE:
+        if share is not None and at - self._changed >= PAUSE:
             if self._trying:  # the last step up was one too many: wait longer for the next
                 self._patience = min(2 * self._patience, LONGEST_PATIENCE)
             self._trying = False
-            share = DOWN_MUCH if waiting > MUCH else DOWN
             return self._set(max(self._least, round(self.bitrate * share)), at)
         if at - self._troubled >= self._patience:
             if self._trying and self.bitrate == self._most:
@@ -80,3 +90,40 @@ class Rate:
         self.bitrate = bitrate
         self._changed = at
         return bitrate
+
+
+class ReportedRate(Rate):
+    """The same for a line on which nothing waits here, since what is too much is lost on its way.
+
+    The receiver's reports say how much that was.
+    """
+
+    _usual_s: float | None = None  # the way there and back, when nothing waits
+
+    def report(
+        self, at: Ticks, *, lost: float, rtt_s: float | None = None, bound: int | None = None
+    ) -> int | None:
+        """Take a report; returns a new bit rate when it changes.
+
+        Args:
+            at: stage time.
+            lost: share of the packets since the last report that did not arrive, 0..1.
+            rtt_s: seconds there and back; None where that is not known.
+            bound: bits a second that the receiver thinks the line carries, where that is less than
+                was sent; None otherwise.
+        """
+        if self._looked is None:
+            self._looked = self._changed = self._troubled = at
+        later = False
+        if rtt_s is not None:
+            usual_s = rtt_s if self._usual_s is None else min(rtt_s, 1.01 * self._usual_s)
+            self._usual_s = usual_s
+            later = rtt_s > usual_s + LATER_S
+        share: float | None = None
+        if lost > LOST_MUCH:
+            share = max(DOWN_MUCH, 1 - lost / 2)
+        if later:
+            share = min(share or 1.0, DOWN)
+        if bound is not None:
+            share = min(share or 1.0, max(DOWN_MUCH, bound / self.bitrate))
+        return self._step(at, share is None and lost < LOST_LITTLE, share)

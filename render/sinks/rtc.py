@@ -9,7 +9,8 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -25,12 +26,18 @@ from aiortc import (
 )
 from aiortc.clock import current_ntp_time
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtp import RtcpSrPacket
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RtcpPsfbPacket,
+    RtcpRrPacket,
+    RtcpSrPacket,
+    unpack_remb_fci,
+)
 
 from dialogue.plugins import EngineError
 from dialogue.ticks import TICKS_PER_S, Ticks
 from render import matte
-from render.encode import BT709, LIMITED, MATRIX_BT601
+from render.encode import BT709, FINEST, LIMITED, MATRIX_BT601
 from render.frames import Pixels
 from voice.speech import Samples
 
@@ -48,6 +55,10 @@ SOUNDS = 15
 """Opus packets (300 ms) that wait for a viewer; more, and the oldest goes."""
 CONNECT_S = 20.0
 """A viewer who got an answer must be connected by then."""
+RATE_S = 1.0
+"""What goes out is counted over so long."""
+REPORTS = 8
+"""Reports of ours that a receiver's may still be about."""
 
 
 class PictureEncoder:
@@ -55,7 +66,7 @@ class PictureEncoder:
 
     def __init__(
         self, codec: str, *, width: int, height: int, fps: int, bitrate: int,
-        key_every_s: float = KEY_EVERY_S, matte: bool = False,
+        key_every_s: float = KEY_EVERY_S, matte: bool = False, steered: bool = False,
     ) -> None:  # fmt: skip
         """Make an encoder.
 
@@ -68,7 +79,10 @@ class PictureEncoder:
             key_every_s: a complete picture comes at least this often.
             matte: a matte is packed in the picture: it is encoded quickly and alike everywhere,
                 at the price of more bits.
+            steered: `bitrate` is aimed at, and may be changed.
         """
+        self._bitrate = bitrate
+        self._steered = steered and codec == "H264"
         context: Any = av.CodecContext.create("libx264" if codec == "H264" else "libvpx", "w")
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.time_base, context.framerate = _TICK, Fraction(fps)
@@ -85,6 +99,10 @@ class PictureEncoder:
             }  # fmt: skip
             if matte:
                 context.options = {**context.options, "preset": "ultrafast"}
+            if steered:
+                del context.options["crf"]
+                context.bit_rate = bitrate
+                context.qmin = FINEST  # a still picture need not take all that it may
         else:
             context.bit_rate = bitrate
             context.qmin, context.qmax = 4, 48
@@ -110,6 +128,14 @@ class PictureEncoder:
             picture.pict_type = av.video.frame.PictureType.I
             self._key_at = pts
         return list(self._context.encode(picture))
+
+    def aim(self, bitrate: int) -> bool:
+        """Aim at another `bitrate` from the next picture on; False where a new encoder must."""
+        if bitrate != self._bitrate:
+            if not self._steered:
+                return False
+            self._context.bit_rate = self._bitrate = bitrate
+        return True
 
 
 class SoundEncoder:
@@ -161,6 +187,7 @@ class Feed(MediaStreamTrack):  # type: ignore[misc]
         """Packets that the viewer did not take in time."""
         self.at: Ticks | None = None
         """The pts of the packet handed out last."""
+        self._sent: deque[tuple[float, int]] = deque()  # when, and how many bits
         self._broken = self.wants_key  # what is put in is of no use before a complete picture
         self._waiting: deque[Any] = deque()
         self._news = asyncio.Event()
@@ -199,7 +226,20 @@ class Feed(MediaStreamTrack):  # type: ignore[misc]
             await self._news.wait()
         packet = self._waiting.popleft()
         self.at = int(packet.pts)
+        self._sent.append((time.monotonic(), packet.size * 8))
+        self._forget()
         return packet
+
+    @property
+    def sending(self) -> float:
+        """Bits a second that were handed out, over the last second."""
+        self._forget()
+        return sum(bits for _, bits in self._sent) / RATE_S
+
+    def _forget(self) -> None:
+        old = time.monotonic() - RATE_S
+        while self._sent and self._sent[0][0] < old:
+            self._sent.popleft()
 
     def stop(self) -> None:
         """End the track; who pulls is told."""
@@ -226,6 +266,20 @@ def without_names(sdp: str) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a receiver says of the pictures that it gets."""
+
+    at: Ticks
+    """Of the picture that went out last."""
+    lost: float
+    """Share of the packets since the report before that did not arrive, 0..1."""
+    rtt_s: float | None
+    """Seconds there and back; None where that is not known."""
+    bound: int | None
+    """Bits a second that it thinks the line carries, where more are being sent; None otherwise."""
+
+
 View = Literal["stage", "overlay"]
 """What a viewer sees: the whole picture, or the host alone with its matte."""
 
@@ -247,7 +301,10 @@ class Viewer:
         self.picture, self.sound = Feed("video"), Feed("audio")
         self.codec = ""
         """Of the pictures: "H264" or "VP8"."""
+        self.heard: Callable[[Report], None] | None = None
+        """Called, on the loop, with each report about the pictures."""
         self._zero: int | None = None  # NTP time at tick 0
+        self._reported: dict[int, float] = {}  # middle of a report's NTP time -> when it was sent
 
     @property
     def channel(self) -> Channel:
@@ -263,6 +320,7 @@ class Viewer:
             (connection.addTrack(self.sound), self.sound),
         ):
             self._steady(steadied, feed)
+        self._listen(sender)
         for transceiver in connection.getTransceivers():
             if transceiver.kind == "video":
                 known = RTCRtpSender.getCapabilities("video").codecs
@@ -288,10 +346,45 @@ class Viewer:
         async def steady(packets: list[Any]) -> None:
             for packet in packets:
                 if isinstance(packet, RtcpSrPacket) and feed.at is not None:
-                    packet.sender_info.ntp_timestamp = self._ntp(feed.at)
+                    stamp = packet.sender_info.ntp_timestamp = self._ntp(feed.at)
+                    if feed is self.picture:
+                        self._reported[stamp >> 16 & 0xFFFFFFFF] = time.monotonic()
+                        while len(self._reported) > REPORTS:
+                            del self._reported[next(iter(self._reported))]
             await send(packets)
 
         sender._send_rtcp = steady
+
+    def _listen(self, sender: Any) -> None:
+        """Hear what the receiver reports of the pictures (RFC 3550, 6.4; REMB's draft, 03)."""
+        if not (hasattr(sender, "_handle_rtcp_packet") and hasattr(sender, "_ssrc")):
+            return  # another aiortc: the rate stays as it is
+        handle = sender._handle_rtcp_packet
+
+        async def listen(packet: Any) -> None:
+            await handle(packet)
+            if self.heard is not None and self.picture.at is not None:
+                for report in self._reports(packet, sender._ssrc, self.picture.at):
+                    self.heard(report)
+
+        sender._handle_rtcp_packet = listen
+
+    def _reports(self, packet: Any, ssrc: int, at: Ticks) -> Iterable[Report]:
+        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            for one in packet.reports:
+                if one.ssrc == ssrc:
+                    sent = self._reported.get(one.lsr)
+                    rtt_s = None
+                    if sent is not None and one.dlsr:
+                        rtt_s = max(0.0, time.monotonic() - sent - one.dlsr / 65536)
+                    yield Report(at, one.fraction_lost / 256, rtt_s, None)
+        elif isinstance(packet, RtcpPsfbPacket) and packet.fmt == RTCP_PSFB_APP:
+            try:
+                bound, about = unpack_remb_fci(packet.fci)
+            except ValueError:
+                return  # some other use of this kind of packet
+            if ssrc in about and bound < self.picture.sending:
+                yield Report(at, 0.0, None, int(bound))
 
     def _ntp(self, pts: Ticks) -> int:
         """Return the NTP time of a tick, the same for picture and sound."""

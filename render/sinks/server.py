@@ -18,8 +18,10 @@ def back_off_s(failures: int) -> float:
     return BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
 
 
-def secret(sink: str, name: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return what the environment variable `name` holds.
+def secret(
+    sink: str, name: str, environment: Mapping[str, str] = os.environ, *, what: str = "stream key"
+) -> str:
+    """Return what the environment variable `name` holds: a `what`, as the error calls it.
 
     Raises:
         EngineUnavailable: it is not set.
@@ -27,7 +29,7 @@ def secret(sink: str, name: str, environment: Mapping[str, str] = os.environ) ->
     value = environment.get(name, "").strip()
     if not value:
         raise EngineUnavailable(
-            f"{sink}: the environment variable {name} is not set; put the stream key into it"
+            f"{sink}: the environment variable {name} is not set; put the {what} into it"
         )
     return value
 

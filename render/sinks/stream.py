@@ -4,7 +4,9 @@ Runs on: encoding on the sink's thread; connecting and sending, which may block,
 own ("push"). Between the two stands a queue of packets: 3 s of pictures (when it is full those that
 wait go, are counted, and the next one is complete) and 10 s of sound (then the line is given up).
 A lost connection is made anew after 0.25, 0.5, 1 ... 15 s while the show goes on. Each begins with
-a complete picture and the sound of the same tick. What waits in the queue steers the bit rate.
+a complete picture and the sound of the same tick. Captions go with the pictures (CEA-608), so that
+viewers can switch them on. What waits in the queue steers the bit rate.
+FLV's clock has 31 bits of milliseconds: an RTMP connection is made anew after three weeks.
 """
 
 import os
@@ -18,8 +20,10 @@ from urllib.parse import unquote
 
 from dialogue.plugins import EngineError, EngineUnavailable
 from dialogue.ticks import TICKS_PER_S, Ticks, to_s
+from render.captions import Caption
 from render.encode import PRIMING, PictureEncoder, SoundEncoder, Together
 from render.frames import VideoFrame
+from render.line21 import Line21, message
 from render.sinks import rtmp, server, srt
 from render.sinks.rate import Rate
 from voice.speech import Samples
@@ -131,6 +135,7 @@ class StreamSink:
 
     needs: ClassVar[Mapping[str, str]] = {}
     takes_pixels: ClassVar[bool] = False
+    captions_hidden: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -144,6 +149,7 @@ class StreamSink:
         profile: str = "",
         keyframe_s: float = 2.0,
         threads: int = 1,
+        captions: bool = True,
         latency_ms: int = 200,
     ) -> None:
         """Prepare a stream.
@@ -160,6 +166,8 @@ class StreamSink:
             profile: of H.264: "baseline", "main" or "high"; "": as the preset has it.
             keyframe_s: seconds between complete pictures; services ask for 2.
             threads: encoder threads.
+            captions: inside the pictures' stream, for players that have a button for them; Latin
+                letters only.
             latency_ms: SRT: how long lost packets may take to come again.
 
         Raises:
@@ -178,6 +186,7 @@ class StreamSink:
         self._options = {"preset": preset, "profile": profile, "threads": threads}
         self._rate = Rate(most=bitrate, least=least_bitrate)
         self._most = bitrate
+        self._captions = captions
         self._feed: _Feed | None = None
         self._line: Any = None
         self._trouble = f"{self._target.public} is being connected"
@@ -227,6 +236,12 @@ class StreamSink:
         if feed is not None:
             feed.audio(pts, samples)
 
+    def caption(self, caption: Caption) -> None:
+        """Take a block of captions, which goes with the pictures of its words."""
+        feed = self._feed
+        if self._captions and feed is not None:
+            feed.line21.caption(caption)
+
     def close(self) -> None:
         """Send what waits and hang up; takes 3 s at most."""
         self._ending.set()
@@ -250,7 +265,7 @@ class StreamSink:
                 feed = _Feed(
                     line, self._size, self._rate,
                     options=self._options, keyframe_s=self._keyframe_s,
-                    audio_bitrate=self._audio_bitrate,
+                    audio_bitrate=self._audio_bitrate, captions=self._captions,
                 )  # fmt: skip
                 self._connected += 1
                 self._trouble, self._feed = "", feed
@@ -299,6 +314,7 @@ class _Feed:
         options: Mapping[str, Any],
         keyframe_s: float,
         audio_bitrate: int,
+        captions: bool,
     ) -> None:
         self.dropped = 0
         """Pictures that were encoded and not sent."""
@@ -314,6 +330,9 @@ class _Feed:
         self._sounds = SoundEncoder(bitrate=audio_bitrate)
         self._container = line.container(self._pictures, self._sounds)
         self._together = Together()
+        self.line21 = Line21(fps)
+        """Captions on their way."""
+        self._captions = captions
         self._want_key = True
         self._queue: deque[tuple[bool, Any, Ticks]] = deque()  # is it a picture, packet, time
         self._newest: Ticks = 0
@@ -333,7 +352,9 @@ class _Feed:
             self._put(False, self._sounds.encode(samples, pts=at + PRIMING))
         at = frame.pts - (self._together.first or 0) + PRIMING
         key, self._want_key = self._want_key, False
-        self._put(True, self._pictures.encode(frame, pts=at, key=key))
+        pair = self.line21.pair(frame.pts) if self._captions else None
+        said = message(pair) if pair is not None else b""
+        self._put(True, self._pictures.encode(frame, pts=at, key=key, said=said))
         bitrate = self._rate.note(self.waiting, frame.pts)
         if bitrate is not None:
             self._pictures.aim(bitrate)
@@ -359,6 +380,8 @@ class _Feed:
                 if self._newest - self._queue[0][2] > SOUNDS:
                     raise EngineError(f"is too slow: {to_s(SOUNDS):.0f} s of sound wait for it")
                 picture, packet, at = self._queue.popleft()
+            if self._line.lasts is not None and at > self._line.lasts:
+                raise EngineError("has gone on for as long as its clock counts: it is made anew")
             self._mux(picture, packet)
             self.sent = max(self.sent, at)
         for picture, encoder in ((True, self._pictures), (False, self._sounds)):
@@ -406,6 +429,8 @@ class _Packed:
 
     in_band: ClassVar[bool]
     """Whether the pictures' headers go with each complete one."""
+    lasts: ClassVar[Ticks | None] = None
+    """Its clock goes no further than this; None where it begins again, as receivers expect."""
     _format: ClassVar[str]
     _settings: ClassVar[Mapping[str, str]]
 
@@ -441,6 +466,7 @@ class _Flv(_Packed):
     """FLV tags over RTMP."""
 
     in_band = False
+    lasts = 21 * 24 * 3600 * TICKS_PER_S  # of 24.8 days
     _format, _settings = "flv", {"flvflags": "no_duration_filesize"}
     waiting = 0  # the system holds little: our queue shows a slow line
 

@@ -72,6 +72,7 @@ class WebRTCSink:
             raise EngineUnavailable(f'webrtc: codec {codec!r} is unknown; use "h264" or "vp8"')
         self._rtc = rtc
         self._bitrate = bitrate
+        self._steered = False
         self._audio_bitrate = audio_bitrate
         self._key_every_s = float(rtc.KEY_EVERY_S)
         self._house = rtc.House(ice_servers, most=max_viewers, prefer=codec.upper())
@@ -153,7 +154,7 @@ class WebRTCSink:
         for channel in sorted(wanted, reverse=True):  # the stage first: packing takes time
             view, codec = channel
             encoder = self._pictures.get(channel)
-            if encoder is None:
+            if encoder is None or not encoder.aim(self._bits(view)):
                 encoder = self._pictures[channel] = self._encoder(view, codec)
             key = self._house.wants_key(channel)
             if frame.repeated and not key:
@@ -202,9 +203,12 @@ class WebRTCSink:
             width, height = matte_size(width, height)
         return self._rtc.PictureEncoder(
             codec, width=width, height=height, fps=fps, matte=matte,
-            bitrate=self._bitrate * (MATTE_BITS if matte else 1),
-            key_every_s=self._key_every_s,
+            bitrate=self._bits(view), key_every_s=self._key_every_s, steered=self._steered,
         )  # fmt: skip
+
+    def _bits(self, view: "View") -> int:
+        """Return how many bits a second the picture may take now."""
+        return self._bitrate * (MATTE_BITS if view == "overlay" else 1)
 
     def _pack(self, host: Pixels) -> Pixels:
         if self._packer is None:

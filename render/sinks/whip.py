@@ -3,7 +3,8 @@
 Runs on: encoding on the sink's thread, the connection on its asyncio loop ("webrtc"), as with the
 page's viewers (`render.sinks.webrtc`), of which the server is the only one. All addresses are
 gathered before the offer is sent, so that nothing has to be patched afterwards. A lost connection
-is made anew after 0.25, 0.5, 1 ... 15 s, and the server is told when one is over.
+is made anew after 0.25, 0.5, 1 ... 15 s, and the server is told when one is over. What the server
+reports as lost or late steers the bit rate.
 """
 
 import asyncio
@@ -11,12 +12,16 @@ import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urljoin, urlsplit
 
 from dialogue.plugins import EngineError, EngineUnavailable
 from render.sinks import server
+from render.sinks.rate import ReportedRate
 from render.sinks.webrtc import WebRTCSink
+
+if TYPE_CHECKING:
+    from render.sinks.rtc import Report
 
 CONNECT_S = 15.0
 """A server that has answered must be connected by then."""
@@ -45,6 +50,7 @@ class WhipSink(WebRTCSink):
         token_env: str = "",
         ice_servers: Sequence[str] = (),
         bitrate: int = 3_500_000,
+        least_bitrate: int = 500_000,
         audio_bitrate: int = 64_000,
         codec: Literal["h264", "vp8"] = "h264",
         keyframe_s: float = 2.0,
@@ -56,7 +62,8 @@ class WhipSink(WebRTCSink):
                 environment variable of that name.
             token_env: name of the environment variable with the bearer token; "": none is sent.
             ice_servers: STUN and TURN addresses, beside those that the server names.
-            bitrate: most that the picture may take, in bits a second.
+            bitrate: of the picture, in bits a second, when the line is well.
+            least_bitrate: how far it goes down when the line is slow.
             audio_bitrate: of the sound, in bits a second.
             codec: of the picture, where the server takes it; the other one otherwise.
             keyframe_s: a complete picture comes at least this often; services ask for 2.
@@ -70,13 +77,16 @@ class WhipSink(WebRTCSink):
         place = urlsplit(self._url)
         if place.scheme not in ("http", "https") or not place.hostname:
             raise EngineUnavailable("whip: `url` must begin with https:// (or http://) and a host")
-        self._token = server.secret("whip", token_env) if token_env else ""
+        self._token = server.secret("whip", token_env, what="bearer token") if token_env else ""
         self._token_env = token_env
         super().__init__(
             ice_servers=ice_servers, bitrate=bitrate, audio_bitrate=audio_bitrate, codec=codec,
             max_viewers=1,
         )  # fmt: skip
         self._key_every_s = keyframe_s
+        self._steered = True
+        self._rate = ReportedRate(most=bitrate, least=least_bitrate)
+        self._most = bitrate
         self._prefer = codec.upper()
         self._public = f"{place.scheme}://{place.hostname}:{place.port or _port(place.scheme)}"
         self._trouble = f"{self._public} is being connected"
@@ -99,7 +109,12 @@ class WhipSink(WebRTCSink):
     def note(self) -> str:
         """How the line is doing."""
         lost = sum(viewer.picture.dropped for viewer in self._house.viewers)
-        return f"{max(0, self._connected - 1)} reconnects, {lost} pictures dropped"
+        rate = self._rate
+        return (
+            f"{rate.bitrate / 1e6:.1f} of {self._most / 1e6:.1f} Mbit/s "
+            f"(down {rate.downs}, up {rate.ups} times), "
+            f"{max(0, self._connected - 1)} reconnects, {lost} pictures dropped"
+        )
 
     def open(self, *, width: int, height: int, fps: int) -> None:
         """Begin to connect; returns at once."""
@@ -170,6 +185,7 @@ class WhipSink(WebRTCSink):
                     self._named = ice_servers(answer.headers.getall("Link", [])) or self._named
             self._held_s = 0.0
             viewer = self._rtc.Viewer([*self._house.ice_servers, *map(_server, self._named)])
+            viewer.heard = self._steer
             resource = ""
             try:
                 resource = await self._agree(http, viewer)
@@ -182,6 +198,13 @@ class WhipSink(WebRTCSink):
                 self._held_s = asyncio.get_running_loop().time() - begun
             finally:
                 await self._end(http, viewer, resource)
+
+    def _steer(self, report: "Report") -> None:
+        bitrate = self._rate.report(
+            report.at, lost=report.lost, rtt_s=report.rtt_s, bound=report.bound
+        )
+        if bitrate is not None:
+            self._bitrate = bitrate
 
     async def _agree(self, http: Any, viewer: Any) -> str:
         """Exchange offer and answer; returns the address of the session."""

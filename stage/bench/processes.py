@@ -27,12 +27,17 @@ def apart(work: Callable[..., None], *arguments: Any) -> Any:
 
 def held_mib(pid: int) -> float | None:
     """Return the memory that is the process's own (USS): shared weights count for nobody."""
+    sizes = _rollup(pid)
+    return None if sizes is None else (sizes["Private_Clean"] + sizes["Private_Dirty"]) / 1024
+
+
+def _rollup(pid: int) -> dict[str, int] | None:
+    """Return the kernel's sums over the process's memory, in kB."""
     try:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
     except OSError:
         return None  # no Linux, or it has ended
-    sizes = re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", rollup, re.M)
-    return sum(map(int, sizes)) / 1024
+    return {name: int(kb) for name, kb in re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.M)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +50,21 @@ class Held:
     """Threads."""
     files: int
     """Open files, pipes and sockets."""
+    file_mib: float = 0.0
+    """Of its memory, pages of mapped files: the system takes them back when it wants them."""
 
 
 def held(pid: int) -> Held | None:
     """Return what the process holds; None where that cannot be seen."""
-    mib = held_mib(pid)
-    if mib is None:
+    sizes = _rollup(pid)
+    if sizes is None:
         return None
+    own = sizes["Private_Clean"] + sizes["Private_Dirty"]
     try:
         status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
         files = len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return None
     found = re.search(r"^Threads:\s+(\d+)", status, re.M)
-    return Held(mib, int(found[1]) if found else 0, files)
+    file_kb = max(0, own - sizes["Anonymous"])
+    return Held(own / 1024, int(found[1]) if found else 0, files, file_kb / 1024)

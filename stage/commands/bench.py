@@ -1,18 +1,23 @@
 """Measure every figure we claim, beside its target.
 
-  bunraku bench                      all areas (about 30 minutes)
+  bunraku bench                      all areas (with the hour of soak about four hours)
   bunraku bench --area loop --only latency,film
-  bunraku bench --json > figures.json
+  bunraku bench --area air --json > air.json
+  bunraku bench --from air.json,later.json --markdown
 
 Figures depend on the machine and on what else it does: close other programs. Nothing is asserted
 here; a missed target is printed as MISSED and the exit code stays 0 (use --strict to change that).
+Below the figures of area `air` stands the table of ways out, each with what was measured of it.
 """
 
 import argparse
 import importlib
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from stage.bench.figures import Figure, as_json, as_table
+from stage.bench.figures import Figure, as_json, as_table, from_json
+from stage.bench.grid import as_grid
 from stage.config import ConfigError
 
 AREAS = {"air": "stage.bench.air", "host": "stage.bench.host", "loop": "stage.bench.loop"}
@@ -24,12 +29,25 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--area", choices=sorted(AREAS), help="only this area")
     parser.add_argument("--only", default="", help="only these parts, separated by commas")
     parser.add_argument("--json", action="store_true", help="print a list of objects")
+    parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
+    parser.add_argument(
+        "--from", dest="saved", default="", metavar="FILES",
+        help="print what --json wrote, of these files; later ones replace earlier ones",
+    )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the parts and end")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and print."""
+    """Measure, or read what was measured, and print."""
+    figures = _saved(arguments) if arguments.saved else _measured(arguments)
+    if not arguments.list:
+        print(as_json(figures) if arguments.json else _tables(figures, arguments.markdown))
+    missed = [figure for figure in figures if figure.met is False]
+    return 1 if missed and arguments.strict else 0
+
+
+def _measured(arguments: argparse.Namespace) -> list[Figure]:
     wanted = [part for part in arguments.only.split(",") if part]
     figures: list[Figure] = []
     known: set[str] = set()
@@ -52,7 +70,25 @@ def run(arguments: argparse.Namespace) -> int:
     unknown = [part for part in wanted if part not in known]
     if unknown:
         raise ConfigError(f"no part {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    if not arguments.list:
-        print(as_json(figures) if arguments.json else as_table(figures))
-    missed = [figure for figure in figures if figure.met is False]
-    return 1 if missed and arguments.strict else 0
+    return figures
+
+
+def _saved(arguments: argparse.Namespace) -> list[Figure]:
+    if arguments.only:
+        raise ConfigError("--from prints all figures of its files; leave --only out")
+    figures: dict[tuple[str, str], Figure] = {}
+    for name in arguments.saved.split(","):
+        try:
+            read = from_json(Path(name).read_bytes())
+        except OSError as error:
+            raise ConfigError(f"{name}: cannot be read ({error.strerror or error})") from None
+        except ValueError as error:
+            raise ConfigError(f"{name}: not what `bunraku bench --json` writes ({error})") from None
+        figures |= {(figure.area, figure.name): figure for figure in read}
+    wanted = arguments.area
+    return [figure for figure in figures.values() if wanted in (None, figure.area)]
+
+
+def _tables(figures: Sequence[Figure], markdown: bool) -> str:
+    grid = as_grid(figures, markdown=markdown)
+    return "\n\n".join([as_table(figures, markdown=markdown), *([grid] if grid else [])])

@@ -87,6 +87,23 @@ def test_signs_that_the_first_family_lacks_come_from_another(language: str, text
     assert (np.abs(pixels[:, :, 1].astype(int) - 90) > 20).sum() > 300
 
 
+def test_a_sink_that_hides_its_captions_gets_them_too() -> None:
+    class Hiding(Recorder):
+        captions_hidden = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.texts: list[Caption] = []
+
+        def caption(self, caption: Caption) -> None:
+            self.texts.append(caption)
+
+    hiding = Hiding()
+    sink = BurnedSink(hiding, STYLE)
+    sink.caption(block("Hello there"))
+    assert [caption.lines for caption in hiding.texts] == [("Hello there",)]
+
+
 def test_a_sink_gets_captions_while_they_stand_and_the_shared_picture_is_left_alone() -> None:
     class Taker(Recorder):
         def open(self, *, width: int, height: int, fps: int) -> None:

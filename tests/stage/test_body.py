@@ -11,9 +11,11 @@ import pytest
 
 from avatar.performer import Performer
 from avatar.pose import ParameterTable, Pose
+from dialogue.character import CaptionStyle
 from dialogue.ticks import TICKS_PER_S, Ticks
 from render.adapt import Level
 from render.air import Air
+from render.burn import BurnedSink
 from render.captions import Caption
 from render.clock import VirtualClock
 from render.frames import Pixels, VideoFrame
@@ -613,3 +615,39 @@ def test_messages_that_wait_hold_up_no_frame(messages: int, behind: Ticks) -> No
     heard = len(list(_hear(Flooded(clock, messages), pacer, clock)))  # type: ignore[arg-type]
     assert 0 <= clock.now() - max(begun, pacer.due()) <= HEAR + TICKS_PER_S // 1000
     assert heard == messages if messages < 500 else heard >= 4
+
+
+class Shows:
+    """A sink whose viewers see its captions."""
+
+    needs: ClassVar[Mapping[str, str]] = {}
+    watched = True
+
+    def open(self, *, width: int, height: int, fps: int) -> None:
+        """Open nothing."""
+
+    def video(self, frame: VideoFrame) -> None:
+        """Show nothing."""
+
+    def audio(self, pts: Ticks, samples: Samples) -> None:
+        """Play nothing."""
+
+    def caption(self, caption: Caption) -> None:
+        """Show it."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
+class Hides(Shows):
+    """A sink whose viewers must ask for them."""
+
+    captions_hidden = True
+
+
+@pytest.mark.parametrize(("name", "burned"), [("Shows", False), ("Hides", True)])
+def test_captions_are_burned_where_viewers_would_not_see_them(name: str, burned: bool) -> None:
+    scene = Scene()
+    scene.body.burn = CaptionStyle()
+    message = wire.SinkAdd(name="x", engine=f"{__name__}:{name}", options={})
+    assert isinstance(scene.body._make_sink(message), BurnedSink) is burned

@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Callable
 
 from stage.bench.figures import Figure
+from stage.bench.grid import COLUMNS, WAYS
 
 AREA = "air"
 
@@ -19,14 +20,30 @@ MODULES: tuple[str, ...] = (
     "sound",
     "overlay",
     "camera",
+    "obs",
     "soak",
 )
 """Modules of this package that measure, in the order in which they are printed."""
 
 
-def figure(name: str, value: float | None, unit: str, target: str, how: str) -> Figure:
-    """Return a figure of this area."""
-    return Figure(AREA, name, value, unit, target, how)
+def figure(
+    name: str,
+    value: float | None,
+    unit: str,
+    target: str,
+    how: str,
+    *,
+    cell: tuple[str, str] = ("", ""),
+) -> Figure:
+    """Return a figure of this area.
+
+    Raises:
+        ValueError: the grid has no such `cell`.
+    """
+    way, column = cell
+    if any(cell) and (way not in WAYS or column not in COLUMNS):
+        raise ValueError(f"{name}: the grid has no cell {cell}")
+    return Figure(AREA, name, value, unit, target, how, cell)
 
 
 PARTS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {

@@ -57,7 +57,7 @@ def pace() -> list[Figure]:
     return [
         figure(
             "pictures late or lost at a sink, model working", seen.bad, "%", "<= 0.1",
-            f"{seen}; {how}",
+            f"{seen}; {how}", cell=("probe", "late"),
         ),
         figure(
             "jitter of their arrival, median", float(np.median(worst)), "ms", "report",
@@ -71,6 +71,7 @@ def pace() -> list[Figure]:
             "pictures missing in the film", 100 * film.lost / max(1, film.frames + film.lost), "%",
             "<= 0.1", f"{film.lost} of {film.frames + film.lost} by its own times, longest "
             f"interval {film.longest_ms:.0f} ms, {film.sound_gaps} gaps in its sound; {how}",
+            cell=("mp4", "late"),
         ),
         figure(
             "the body's own count of late or dropped", 100 * pulse[0] / max(1, pulse[1]), "%",
@@ -231,6 +232,7 @@ def hostile() -> list[Figure]:
                 float(seen.lost + gone.lost + dropped), "", "<= 0",
                 f"{HOSTILE_S:.0f} s at 720p30, it happens after a third; {seen.lost} lost at a "
                 f"probe, {gone.lost} in a film, {dropped} dropped on the way; then it was {state}",
+                cell=("probe", "others"),
             )
         )  # fmt: skip
     return found

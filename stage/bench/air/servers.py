@@ -1,6 +1,7 @@
-"""Servers that we did not write, for streams: nginx with its RTMP module, and FFmpeg listening."""
+"""Programs that we did not write, for streams: nginx with its RTMP module, and FFmpeg."""
 
 import contextlib
+import re
 import shutil
 import signal
 import socket
@@ -171,3 +172,22 @@ class Listener:
         if self._process.stderr is not None:
             with contextlib.suppress(OSError):
                 self._process.stderr.close()
+
+
+def captions_in(film: Path) -> list[tuple[float, str]]:
+    """Return the captions inside the pictures of a film: when each appears, and its text."""
+    made = subprocess.run(
+        ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"movie={film}[out0+subcc]", "-map", "0:s",
+         "-f", "srt", "-"],
+        capture_output=True, check=True, timeout=120,
+    )  # fmt: skip
+    found = []
+    for block in made.stdout.decode("utf-8", "replace").strip().split("\n\n"):
+        rows = block.splitlines()
+        if len(rows) < 3:
+            continue
+        hours, minutes, seconds = rows[1].split(" --> ")[0].replace(",", ".").split(":")
+        text = re.sub(r"<[^>]*>|\{[^}]*\}|\\h", " ", " ".join(rows[2:]))
+        at_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        found.append((at_s, " ".join(text.split())))
+    return found

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from stage import wire
-from stage.bench import lines
+from stage.bench import lines, offset
 from stage.bench.air import figure
 from stage.bench.air.gaps import Gaps, gaps
 from stage.bench.figures import Figure
@@ -45,7 +45,12 @@ _T95 = 2.228  # Student's t for 95 % and BLOCKS - 2 degrees of freedom
 _CRF = 38  # an hour of film in some hundred MB
 
 PROCESSES = ("house", "body", "mind", "understudy")
-_QUALITIES = (("memory", "MiB", "mib"), ("threads", "", "threads"), ("open files", "", "files"))
+_QUALITIES = (
+    ("memory", "MiB", "mib"),
+    ("pages of files in memory", "MiB", "file_mib"),
+    ("threads", "", "threads"),
+    ("open files", "", "files"),
+)
 
 
 @dataclass(slots=True)
@@ -58,6 +63,8 @@ class Soak:
     """Seconds of the soak, and what each process held."""
     gaps: list[Gaps] = field(default_factory=list)
     """Of each film: one, unless the sink had to be made anew."""
+    offsets: list[tuple[float, float]] = field(default_factory=list)
+    """Of the longest film: seconds of each onset, and by how many ms its sound is early."""
     frames: int = 0
     """Pictures drawn."""
     late: int = 0
@@ -152,6 +159,8 @@ def figures(seen: Soak, quick: bool) -> list[Figure]:
             )  # fmt: skip
         known = [row for row in rows.values() if row is not None]
         before, after = sum(r.first for r in known), sum(r.last for r in known)
+        if name == "file_mib":
+            continue  # part of the memory; the system takes them back when it wants them
         found.append(
             figure(
                 f"soak: {label} of all, last quarter against first",
@@ -169,6 +178,7 @@ def figures(seen: Soak, quick: bool) -> list[Figure]:
             "soak: pictures missing in the film", 100 * lost / max(1, shown + lost), "%", "<= 0.1",
             f"{lost} of {shown + lost} by the film's own times, longest interval "
             f"{max((g.longest_ms for g in seen.gaps), default=0):.0f} ms; {how}",
+            cell=("hour", "late"),
         ),
         figure(
             "soak: frames begun late or not at all", bad, "%", "<= 0.1",
@@ -181,6 +191,7 @@ def figures(seen: Soak, quick: bool) -> list[Figure]:
         figure(
             "soak: the voice ran dry", float(seen.underruns), "times", "report", how,
         ),
+        *_film_figures(seen, how),
         figure(
             "soak: restarts", float(sum(seen.restarts.values())), "", "<= 0",
             f"body {seen.restarts.get('body', 0)}, mind {seen.restarts.get('mind', 0)}; "
@@ -190,6 +201,27 @@ def figures(seen: Soak, quick: bool) -> list[Figure]:
             "soak: lines answered aloud", 100 * seen.answered / max(1, seen.lines), "%", ">= 99",
             f"{seen.answered} of {seen.lines}; {how}",
         ),
+    ]  # fmt: skip
+
+
+def _film_figures(seen: Soak, how: str) -> list[Figure]:
+    """Return the A/V offset of the film, and how it moves from its beginning to its end."""
+    early = [ms for _, ms in sorted(seen.offsets)]
+    quarter = len(early) // 4
+    if quarter < 10:
+        few = f"only {len(early)} onsets seen; {how}"
+        return [
+            figure("soak: A/V offset of the film, median", None, "ms", "|x|<= 10", few,
+                   cell=("hour", "offset"))
+        ]  # fmt: skip
+    first, last = statistics.median(early[:quarter]), statistics.median(early[-quarter:])
+    about = f"{len(early)} onsets after a silence, of consonants with shut lips too; {how}"
+    return [
+        figure("soak: A/V offset of the film, median", statistics.median(early), "ms", "|x|<= 10",
+               about, cell=("hour", "offset")),
+        figure("soak: A/V offset of the film, last quarter against first", last - first, "ms",
+               "|x|<= 10", f"medians {first:.1f}, then {last:.1f} ms; {about}",
+               cell=("hour", "drift")),
     ]  # fmt: skip
 
 
@@ -222,8 +254,20 @@ def _run(connection: Connection, folder: Path, minutes: float, quick: bool) -> N
     """Run the show and send what was seen of it."""
     show = _settings(folder, quick)
     seen = asyncio.run(_show(show, minutes))
-    seen.gaps = [gaps(film, show.video.fps) for film in sorted(folder.glob("*.mp4"))]
+    films = sorted(folder.glob("*.mp4"))
+    seen.gaps = [gaps(film, show.video.fps) for film in films]
+    seen.offsets = _offsets(max(films, key=lambda film: film.stat().st_size))
     connection.send(seen)
+
+
+def _offsets(film: Path) -> list[tuple[float, float]]:
+    """Return when each sound of the film begins (s), and how early it is against its mouth (ms)."""
+    from stage.bench.loop import _mouth_area
+
+    with contextlib.suppress(offset.OffsetError):
+        measured = offset.measure(film, _mouth_area())
+        return [(m.sound_s, m.offset_ms) for m in measured.moments if m.kind == "opening"]
+    return []
 
 
 def _settings(folder: Path, quick: bool) -> Show:
@@ -304,7 +348,10 @@ def _report(minutes: float) -> Callable[[float, dict[str, Held]], None]:
 
     def tell(at_s: float, now: dict[str, Held]) -> None:
         if log:
-            row = {n: [round(h.mib, 2), h.threads, h.files] for n, h in now.items()}
+            row = {
+                n: [round(h.mib, 2), h.threads, h.files, round(h.file_mib, 2)]
+                for n, h in now.items()
+            }
             with Path(log).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"at_s": round(at_s, 1), **row}) + "\n")
         if sys.stderr.isatty():

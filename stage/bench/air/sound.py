@@ -222,7 +222,8 @@ def hours() -> list[Figure]:
                 f"card {name}: greatest offset", float(np.abs(found.offset_ms).max()), "ms",
                 "<= 10", how,
             ),
-            figure(f"card {name}: drift of the offset", slope, "ms/h", "|x|<= 0.1", how),
+            figure(f"card {name}: drift of the offset", slope, "ms/h", "|x|<= 0.1", how,
+                   cell=("hours", "drift")),
             figure(
                 f"card {name}: pitch error, settled", float(pitch.max()), "cent", "<= 1",
                 "the greatest over any second",
@@ -276,11 +277,11 @@ def drift() -> list[Figure]:
             figure(f"{words}: offset, last tenth", float(np.median(early[-ten:])), "ms",
                    "|x|<= 10", how),
             figure(f"{words}: offset, median of all", float(np.median(early)), "ms", "|x|<= 10",
-                   how),
+                   how, cell=("card", "offset")),
             figure(f"{words}: greatest offset", float(np.abs(early).max()), "ms", "report",
                    "of a single sound; a mouth is known to half a frame, a late picture counts"),
             figure(f"{words}: drift", float(np.polyfit(at, early, 1)[0]) * 3600, "ms/h",
-                   "|x|<= 10", "line through all"),
+                   "|x|<= 10", "line through all", cell=("card", "drift")),
         ]  # fmt: skip
     return figures
 

@@ -8,12 +8,12 @@ that what is missing is counted in what came out.
 import asyncio
 import contextlib
 import itertools
+import multiprocessing
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
@@ -21,14 +21,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from dialogue.ticks import TICKS_PER_S
 from render.air import Air
 from render.frames import VideoFrame
 from stage.bench import lines, offset
 from stage.bench.air import figure, servers
 from stage.bench.air.gaps import gaps
+from stage.bench.air.slate import FPS, STEP, Seen, Slate, read
 from stage.bench.air.stand_ins import RecitingModel
 from stage.bench.figures import Figure
 from stage.bench.processes import apart
@@ -41,12 +40,6 @@ FROZEN_S = 15.0
 """A server that hangs does so for so long."""
 COST_S = 15.0
 """What a sink costs is measured for so long, at 720p30."""
-
-_WIDTH, _HEIGHT, _FPS = 320, 192, 30
-_STEP = TICKS_PER_S // _FPS
-_BITS, _BIT_PX = 16, 16
-_MARK_EVERY = 20
-"""Frames from one flash with its beep to the next."""
 
 
 class OnsetModel(RecitingModel):
@@ -74,14 +67,14 @@ def sync() -> list[Figure]:
              "-i", str(folder / "hls" / "index.m3u8"), "-c", "copy", str(folder / "hls.mkv")],
             check=True, timeout=120,
         )  # fmt: skip
-        for label, film in (
-            ("the film beside them", folder / "film.mp4"),
-            ("RTMP through nginx", next(folder.glob("rtmp/*.flv"))),
-            ("SRT into FFmpeg", folder / "srt.ts"),
-            ("HLS played by FFmpeg", folder / "hls.mkv"),
+        for label, way, film in (
+            ("the film beside them", "", folder / "film.mp4"),
+            ("RTMP through nginx", "rtmp", next(folder.glob("rtmp/*.flv"))),
+            ("SRT into FFmpeg", "srt", folder / "srt.ts"),
+            ("HLS played by FFmpeg", "hls", folder / "hls.mkv"),
         ):
             seen = offset.measure(film, _mouth_area())
-            whole = gaps(film, _FPS)
+            whole = gaps(film, FPS)
             how = (
                 f"{seen.n} words of the default host and voice that begin with a vowel, as "
                 f"received, 720p30; {seen.missed} not seen; {whole.lost} of "
@@ -89,9 +82,11 @@ def sync() -> list[Figure]:
                 "sound; all four at once"
             )
             found += [
-                figure(f"A/V offset, {label}, median", seen.median_ms, "ms", "|x|<= 10", how),
-                figure(f"A/V offset, {label}, 99 % within", seen.p99_ms, "ms", "<= 33.4", how),
-            ]
+                figure(f"A/V offset, {label}, median", seen.median_ms, "ms", "|x|<= 10", how,
+                       cell=(way, "offset" * bool(way))),
+                figure(f"A/V offset, {label}, 99 % within", seen.p99_ms, "ms", "<= 33.4", how,
+                       cell=(way, "p99" * bool(way))),
+            ]  # fmt: skip
     return found
 
 
@@ -135,88 +130,6 @@ def _run_show(connection: Connection, folder: Path) -> None:
 # Servers that come and go -----------------------------------------------------------------------
 
 
-class _Slate:
-    """Pictures with their number as a bar code, a flash, and a beep with it; in real time."""
-
-    def __init__(self, folder: Path, push: Callable[[], Any]) -> None:
-        from render.sinks.file import FileSink
-
-        self.film = folder / "beside.mp4"
-        self.shown = 0
-        self.sink = push()
-        self.air = Air(width=_WIDTH, height=_HEIGHT, fps=_FPS)
-        self.air.add("film", lambda: FileSink(path=self.film))
-        self.air.add("push", lambda: self.sink)
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="slate")
-
-    def __enter__(self) -> "_Slate":
-        servers.until(lambda: all(s.state != "opening" for s in self.air.status()), "sinks open")
-        self._thread.start()
-        return self
-
-    def __exit__(self, *about: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self.air.close()
-
-    def _run(self) -> None:
-        begun = time.monotonic()
-        while not self._over.wait(max(0.0, begun + self.shown / _FPS - time.monotonic())):
-            k = self.shown
-            beep = 0.5 * np.sin(np.arange(_STEP) * 0.3 + 0.5) * (k % _MARK_EVERY == 10)
-            self.air.audio(k * _STEP, beep.astype(np.float32))
-            pixels, i420 = self.air.blank()
-            _draw(k, i420)
-            self.air.video(VideoFrame(k * _STEP, k, pixels, i420))
-            self.shown += 1
-
-    @property
-    def sending(self) -> bool:
-        """Whether the stream is connected."""
-        return not self.sink.trouble
-
-    def lost_by_film(self) -> int:
-        """Pictures that the film beside lacks; it is closed."""
-        whole = gaps(self.film, _FPS)
-        return self.shown - whole.frames
-
-
-def _draw(number: int, i420: npt.NDArray[np.uint8]) -> None:
-    i420[:] = 128
-    i420[:_HEIGHT] = 235 if number % _MARK_EVERY == 10 else 60
-    for bit in range(_BITS):
-        at = bit * _BIT_PX
-        i420[:_BIT_PX, at : at + _BIT_PX] = 235 if number >> bit & 1 else 16
-
-
-def _read(film: Path) -> tuple[list[int], list[float]]:
-    """Return the numbers of a film's pictures, and how much each beep is before its flash (ms)."""
-    import av
-
-    numbers, white, before = [], [], False
-    with av.open(str(film)) as made:
-        made.streams.video[0].thread_type = "AUTO"
-        for frame in made.decode(video=0):
-            grey = np.frombuffer(frame.planes[0], np.uint8).reshape(-1, frame.planes[0].line_size)
-            middle = grey[_BIT_PX // 2, _BIT_PX // 2 : _BITS * _BIT_PX : _BIT_PX]
-            numbers.append(sum(1 << bit for bit, level in enumerate(middle) if level > 128))
-            now = float(grey[_HEIGHT // 2 :, :_WIDTH].mean()) > 150
-            if now and not before:
-                white.append(float(frame.pts * frame.time_base))
-            before = now
-    with av.open(str(film)) as made:
-        blocks = [(float(f.pts * f.time_base), f.to_ndarray()[0]) for f in made.decode(audio=0)]
-    heard = np.abs(np.concatenate([samples for _, samples in blocks]))
-    offsets = []
-    for at in white:
-        near = max(0, round((at - blocks[0][0] - 0.15) * TICKS_PER_S))
-        loud = np.flatnonzero(heard[near : near + TICKS_PER_S * 3 // 10] > 0.1)
-        if len(loud):
-            offsets.append((at - blocks[0][0] - (near + loud[0]) / TICKS_PER_S) * 1e3)
-    return numbers, offsets
-
-
 def restarts() -> list[Figure]:
     """Servers killed and started again, and one that hangs: reconnects, gap, offset, the film."""
     found: list[Figure] = []
@@ -238,7 +151,7 @@ def _rtmp_restarts(folder: Path) -> list[Figure]:
     (folder / "rtmp").mkdir()
     server = servers.Nginx(folder / "rtmp")
     away = []
-    with server, _Slate(folder, lambda: StreamSink(url=f"{server.url}/show")) as slate:
+    with server, Slate(folder, lambda: StreamSink(url=f"{server.url}/show")) as slate:
         servers.until(lambda: slate.sending, "connected")
         time.sleep(3.0)
         for _ in range(RESTARTS):
@@ -250,7 +163,7 @@ def _rtmp_restarts(folder: Path) -> list[Figure]:
             servers.until(lambda: slate.sending, "connected again", 60)
             time.sleep(3.0)
         reconnects = slate.sink.note
-    seen = [_read(film) for film in server.films]
+    seen = [read(film) for film in server.films]
     return _restart_figures("RTMP", seen, away, slate, reconnects)
 
 
@@ -261,7 +174,7 @@ def _srt_restarts(folder: Path) -> list[Figure]:
     films = [folder / f"srt-{n}.ts" for n in range(4)]
     listening = f"srt://127.0.0.1:{port}?mode=listener"
     away = []
-    with _Slate(folder, lambda: StreamSink(url=f"srt://127.0.0.1:{port}")) as slate:
+    with Slate(folder, lambda: StreamSink(url=f"srt://127.0.0.1:{port}")) as slate:
         for film in films:
             at = time.monotonic()
             with servers.Listener(listening, film):
@@ -270,22 +183,19 @@ def _srt_restarts(folder: Path) -> list[Figure]:
                 time.sleep(4.0)
             servers.until(lambda: not slate.sending, "the loss is seen", 30)
         reconnects = slate.sink.note
-    return _restart_figures("SRT", [_read(film) for film in films], away[1:], slate, reconnects)
+    return _restart_figures("SRT", [read(film) for film in films], away[1:], slate, reconnects)
 
 
 def _restart_figures(
-    kind: str, seen: list[tuple[list[int], list[float]]], away: list[float], slate: _Slate,
-    note: str,
-) -> list[Figure]:  # fmt: skip
+    kind: str, seen: list[Seen], away: list[float], slate: Slate, note: str
+) -> list[Figure]:
     between = [
-        (after[0][0] - before[0][-1]) / _FPS
+        (after.numbers[0] - before.numbers[-1]) / FPS
         for before, after in itertools.pairwise(seen)
-        if before[0] and after[0]
+        if before.numbers and after.numbers
     ]
-    later = [ms for _, offsets in seen[1:] for ms in offsets]
-    inside = sum(
-        b - a - 1 for numbers, _ in seen for a, b in itertools.pairwise(numbers) if b > a + 1
-    )
+    later = [ms for one in seen[1:] for ms in one.offsets_ms]
+    inside = sum(b - a - 1 for one in seen for a, b in itertools.pairwise(one.numbers) if b > a + 1)
     how = (
         f"{len(away)} restarts, each server killed; gaps counted by the numbers in the pictures "
         f"received; the sink said: {note}"
@@ -299,17 +209,20 @@ def _restart_figures(
             f"{kind} server restarted: longest gap", max(between, default=0.0), "s", "report",
             f"from the last picture received to the next; median {statistics.median(between):.2f} "
             f"s; the server was away for {max(away):.2f} s at most; {how}",
+            cell=(kind.lower(), "gap"),
         ),
         figure(
             f"{kind} server restarted: offset after it, median",
             statistics.median(later) if later else None, "ms", "|x|<= 10",
             f"{len(later)} flashes and beeps, all within "
             f"{max(map(abs, later), default=0):.1f} ms; {how}",
+            cell=(kind.lower(), "after"),
         ),
         figure(f"{kind} server restarted: pictures missing in streams", inside, "", "<= 0", how),
         figure(
             f"{kind} server restarted: pictures lost by the film beside",
             slate.lost_by_film(), "", "<= 0", f"{slate.shown} shown; {how}",
+            cell=(kind.lower(), "others"),
         ),
     ]  # fmt: skip
 
@@ -319,7 +232,7 @@ def _frozen(folder: Path) -> list[Figure]:
 
     (folder / "rtmp").mkdir()
     server = servers.Nginx(folder / "rtmp")
-    with server, _Slate(folder, lambda: StreamSink(url=f"{server.url}/show")) as slate:
+    with server, Slate(folder, lambda: StreamSink(url=f"{server.url}/show")) as slate:
         servers.until(lambda: slate.sending, "connected")
         time.sleep(2.0)
         server.freeze(True)
@@ -333,6 +246,7 @@ def _frozen(folder: Path) -> list[Figure]:
             "<= 0",
             f"{slate.shown} shown; the server stopped for {FROZEN_S:.0f} s with its connection "
             f"open; the film's queue dropped {states['film']}",
+            cell=("rtmp", "others"),
         )
     ]  # fmt: skip
 
@@ -357,12 +271,12 @@ def cost() -> list[Figure]:
         f"process CPU over {COST_S:.0f} s of a speaking host at 720p30 in real time, less a run "
         f"with no sink ({100 * none_s / COST_S:.1f} %); servers are other processes"
     )
-    for kind in ("file", "rtmp", "srt", "hls", "whip"):
+    for kind in ("file", "page", "rtmp", "srt", "hls", "whip"):
         with _receiver(kind) as where:
             used_s = apart(_weigh, path, kind, where)
         found.append(
             figure(f"CPU of the sink: {kind}", 100 * (used_s - none_s) / COST_S, "% of a core",
-                   "report", how)
+                   "report", how, cell=({"file": "mp4"}.get(kind, kind), "cpu"))
         )  # fmt: skip
     return found
 
@@ -402,6 +316,7 @@ def _weigh(connection: Connection, film: Path, kind: str, where: str) -> None:
     from render.sinks.file import FileSink
     from render.sinks.hls import HlsSink
     from render.sinks.stream import StreamSink
+    from render.sinks.webrtc import WebRTCSink
     from render.sinks.whip import WhipSink
 
     with av.open(str(film)) as made:
@@ -415,8 +330,9 @@ def _weigh(connection: Connection, film: Path, kind: str, where: str) -> None:
         "srt": lambda: StreamSink(url=where),
         "hls": lambda: HlsSink(folder=where),
         "whip": lambda: WhipSink(url=where),
+        "page": WebRTCSink,
     }
-    air = Air(width=width, height=height, fps=_FPS)
+    air = Air(width=width, height=height, fps=FPS)
     if kind != "none":
         sink = make[kind]()
         air.add(kind, lambda: sink)
@@ -424,17 +340,48 @@ def _weigh(connection: Connection, film: Path, kind: str, where: str) -> None:
             lambda: air.status()[0].state == "live" and not getattr(sink, "trouble", ""),
             f"{kind} is on air",
         )
+        if isinstance(sink, WebRTCSink) and kind == "page":
+            _seat(sink)
     begun, used = time.monotonic(), time.process_time()
     there_and_back = [*pictures, *reversed(pictures)]
     pixels = np.zeros((height, width, 4), np.uint8)
-    for k in range(round(COST_S * _FPS)):
-        at = k * _STEP % max(1, len(sound) - _STEP)
-        air.audio(k * _STEP, sound[at : at + _STEP])
+    for k in range(round(COST_S * FPS)):
+        at = k * STEP % max(1, len(sound) - STEP)
+        air.audio(k * STEP, sound[at : at + STEP])
         i420 = there_and_back[k % len(there_and_back)]
-        air.video(VideoFrame(k * _STEP, k, pixels, i420))
-        time.sleep(max(0.0, begun + (k + 1) / _FPS - time.monotonic()))
+        air.video(VideoFrame(k * STEP, k, pixels, i420))
+        time.sleep(max(0.0, begun + (k + 1) / FPS - time.monotonic()))
     connection.send(time.process_time() - used)
     air.close()
+
+
+def _seat(sink: Any) -> None:
+    """Let a viewer, a process of its own, watch `sink`; it ends with this process."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    context.Process(target=_view, args=(theirs,), daemon=True).start()
+    ours.send(sink.answer(ours.recv(), "offer"))
+    servers.until(sink._house.wanted, "the viewer watches")
+
+
+def _view(connection: Connection) -> None:
+    """Watch: send an offer, take the answer, and swallow what comes."""
+    from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+    from aiortc.contrib.media import MediaBlackhole
+
+    async def view() -> None:
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        hole = MediaBlackhole()
+        peer.on("track", hole.addTrack)
+        for kind in ("audio", "video"):
+            peer.addTransceiver(kind, direction="recvonly")
+        await peer.setLocalDescription(await peer.createOffer())
+        connection.send(peer.localDescription.sdp)
+        await peer.setRemoteDescription(RTCSessionDescription(*connection.recv()))
+        await hole.start()
+        await asyncio.Event().wait()
+
+    asyncio.run(view())
 
 
 PARTS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {

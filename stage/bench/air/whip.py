@@ -201,8 +201,10 @@ def whip() -> list[Figure]:
         f"{sent.median_ms:.1f} ms, 99 % within {sent.p99_ms:.1f} ms"
     )
     found = [
-        figure("A/V offset, WHIP into aiortc, median", got.median_ms, "ms", "|x|<= 10", how),
-        figure("A/V offset, WHIP into aiortc, 99 % within", got.p99_ms, "ms", "<= 33.4", how),
+        figure("A/V offset, WHIP into aiortc, median", got.median_ms, "ms", "|x|<= 10", how,
+               cell=("whip", "offset")),
+        figure("A/V offset, WHIP into aiortc, 99 % within", got.p99_ms, "ms", "<= 33.4", how,
+               cell=("whip", "p99")),
         figure("WHIP: unrest of the sender's reports, 95 %", receiver.unrest_ms(), "ms", "report",
                f"how far one report says another offset than all of them; {how}"),
     ]  # fmt: skip

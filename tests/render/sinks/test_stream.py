@@ -21,6 +21,7 @@ import pytest
 from dialogue.plugins import EngineUnavailable
 from dialogue.ticks import TICKS_PER_S
 from render.air import Air
+from render.captions import Caption
 from render.frames import VideoFrame
 from render.sinks import rtmp, server, srt, stream
 from render.sinks.file import FileSink
@@ -133,6 +134,22 @@ def test_nginx_gets_every_picture_and_sound_at_its_tick(tmp_path: Path) -> None:
 
 
 @needs_nginx
+@pytest.mark.parametrize("wanted", [True, False])
+def test_captions_go_with_the_pictures_for_who_wants_them(tmp_path: Path, wanted: bool) -> None:
+    with Nginx(tmp_path) as server:
+        sink = live(server.url + "/show", captions=wanted)
+        words = ((TICKS_PER_S, 0, 0), (TICKS_PER_S * 3 // 2, 0, 6), (2 * TICKS_PER_S, 1, 0))
+        said = ("Hello out", "there!")
+        sink.caption(Caption(TICKS_PER_S, 3 * TICKS_PER_S, said, "en", words, (1, 0, 0)))
+        push(sink, 120)
+        sink.close()
+        until(lambda: not_growing(server.films), "the recording ends")
+        seen = [text for _, text in servers.captions_in(server.films[0])]
+        assert seen == (["Hello out there!"] if wanted else [])
+        check(server.films[0], frames=120, tick_ms=1.0)
+
+
+@needs_nginx
 def test_ffmpeg_takes_rtmp_with_the_key_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +179,58 @@ def test_ffmpeg_takes_srt_with_stream_id_and_passphrase(tmp_path: Path) -> None:
         sink.close()
         server.end()
     check(film, frames=90, tick_ms=0.1)
+
+
+def aged(sink: StreamSink, seconds: float) -> StreamSink:
+    """Let the connection have gone on for so long."""
+    feed = sink._feed
+    assert feed is not None
+    length = round(seconds * FPS) * STEP
+    feed._together.first, feed._together._sound = -length, length
+    return sink
+
+
+@needs_nginx
+def test_rtmp_goes_on_where_its_times_need_more_than_three_bytes(tmp_path: Path) -> None:
+    with Nginx(tmp_path) as server:
+        sink = aged(live(server.url + "/show"), 2**24 / 1000 - 2)  # 4 h 40 min
+        push(sink, 150)
+        sink.close()
+        until(lambda: not_growing(server.films), "the recording ends")
+        check(server.films[0], frames=150, tick_ms=1.0)
+
+
+@needs_srt
+def test_srt_goes_on_where_the_clock_of_mpeg_begins_again(tmp_path: Path) -> None:
+    film = tmp_path / "got.ts"
+    port = free_port(socket.SOCK_DGRAM)
+    place = f"srt://127.0.0.1:{port}?"
+    with Listener(f"{place}mode=listener", film) as server:
+        sink = aged(live(place), 2**33 / 90_000 - 1)  # 26.5 hours
+        for k in range(90):
+            give(sink, k)
+            time.sleep(0.005)
+        time.sleep(0.3)
+        sink.close()
+        server.end()
+    check(film, frames=90, tick_ms=0.1)
+
+
+@needs_nginx
+@pytest.mark.usefixtures("quick")
+def test_an_rtmp_connection_is_made_anew_before_its_clock_ends(tmp_path: Path) -> None:
+    with Nginx(tmp_path) as server:
+        sink = aged(live(server.url + "/show"), 21 * 24 * 3600 - 1)
+        for k in range(40):
+            give(sink, k)
+        until(lambda: "1 reconnects" in sink.note and not sink.trouble, "made anew")
+        push(sink, 90, first=60)
+        sink.close()
+        until(lambda: not_growing(server.films), "the recording ends")
+        with av.open(str(server.films[-1])) as made:
+            times = [float(f.pts * f.time_base) for f in made.decode(video=0)]
+    assert 0 <= times[0] < 1
+    assert len(times) == 90
 
 
 @needs_srt

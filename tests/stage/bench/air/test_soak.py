@@ -51,3 +51,34 @@ def test_a_soak_says_what_grew_and_leaves_its_beginning_out():
     assert abs(growth - 36) < 1
     assert rows["soak: threads of all, last quarter against first"].met
     assert rows["soak: frames begun late or not at all"].met
+
+
+def test_a_film_whose_sound_comes_ever_later_is_told():
+    seen = Soak(minutes=60)
+    seen.offsets = [(at, (-1) ** at * 8.0 - at / 100) for at in range(0, 3600, 9)]
+    rows = {f.name: f for f in figures(seen, quick=True)}
+    moved = rows["soak: A/V offset of the film, last quarter against first"]
+    assert moved.value is not None
+    assert abs(moved.value + 27) < 2
+    assert moved.met is False
+    assert rows["soak: A/V offset of the film, median"].met is False
+
+
+def test_a_film_without_speech_is_not_said_to_be_in_time():
+    rows = {f.name: f for f in figures(Soak(minutes=60, offsets=[(1.0, 0.0)]), quick=True)}
+    row = rows["soak: A/V offset of the film, median"]
+    assert (row.value, row.met) == (None, False)
+
+
+def test_pages_of_files_are_told_apart_and_are_no_growth_of_their_own():
+    seen = Soak(minutes=10)
+    for s in range(0, 600, 5):
+        seen.samples.append((float(s), {"mind": Held(500 + s / 10, 12, 30, 100 + s / 10)}))
+    rows = {f.name: f for f in figures(seen, quick=True)}
+    of_files = rows["soak: pages of files in memory of the mind, growth"].value
+    whole = rows["soak: memory of the mind, growth"].value
+    assert of_files is not None
+    assert whole is not None
+    assert abs(of_files - 360) < 1
+    assert abs(whole - of_files) < 1
+    assert not any(name.startswith("soak: pages of files in memory of all") for name in rows)
