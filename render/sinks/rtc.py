@@ -462,6 +462,7 @@ class House:
         self._prefer = prefer
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: deque[Any] = deque()
+        self._expected: dict[Viewer, asyncio.Task[None]] = {}
         self._tidying = False
 
     async def admit(self, sdp: str, kind: str, view: View) -> tuple[str, str]:
@@ -489,7 +490,7 @@ class House:
         except BaseException:
             await self._dismiss(viewer)
             raise
-        self._soon(self._expect(viewer))
+        self._expected[viewer] = self._soon(self._expect(viewer))
         return answer
 
     def adopt(self, viewer: Viewer) -> None:
@@ -554,6 +555,9 @@ class House:
         if viewer in self.viewers:
             self.viewers = tuple(v for v in self.viewers if v is not viewer)
             await viewer.close()
+            expecting = self._expected.pop(viewer, None)
+            if expecting is not None and expecting is not asyncio.current_task():
+                expecting.cancel()
             if not self._tidying:
                 self._tidying = True
                 asyncio.get_running_loop().call_later(TIDY_S, self._tidy)
@@ -563,10 +567,11 @@ class House:
         self._tidying = False
         gc.collect()
 
-    def _soon(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
+    def _soon(self, work: Any) -> "asyncio.Task[None]":
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _video_codec(sdp: str) -> str:

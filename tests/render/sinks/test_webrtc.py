@@ -4,7 +4,9 @@ Time is real here, because WebRTC's is; nothing sleeps, everything waits for wha
 """
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -20,6 +22,7 @@ from render.clock import MonotonicClock
 from render.frames import VideoFrame
 from render.matte import GAP
 from render.pacing import Pacer
+from render.sinks import rtc
 from render.sinks.rtc import BLOCK, Feed, PictureEncoder, SoundEncoder, without_names
 from render.sinks.webrtc import WebRTCSink
 
@@ -219,6 +222,30 @@ def test_viewers_come_and_go_and_share_one_encoder() -> None:
             await second.until(lambda: len(second.seen) > n + 30)
             assert sink.viewers == 1
             await second.leave()
+
+    run(test)
+
+
+def test_a_viewer_who_has_gone_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtc, "TIDY_S", 0.05)
+
+    async def test() -> None:
+        sink = WebRTCSink()
+        with Show(sink):
+            browser = Browser()
+            await browser.watch(sink)
+            await browser.until(lambda: len(browser.seen) >= 3)
+            gone, loop = asyncio.Event(), asyncio.get_running_loop()
+            connection = sink._house.viewers[0].connection
+            weakref.finalize(connection, loop.call_soon_threadsafe, gone.set)
+            del connection
+            gc.disable()  # what is seen is not a collection that would have come anyway
+            try:
+                await browser.leave()
+                async with asyncio.timeout(WAIT_S):
+                    await gone.wait()
+            finally:
+                gc.enable()
 
     run(test)
 
