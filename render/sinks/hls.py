@@ -17,8 +17,10 @@ from typing import Any, ClassVar
 
 from dialogue.plugins import EngineError, EngineUnavailable
 from dialogue.ticks import TICKS_PER_S, Ticks, from_s, to_s
+from render.captions import Caption
 from render.encode import PRIMING, PictureEncoder, SoundEncoder, Together
 from render.frames import VideoFrame
+from render.line21 import Line21, message
 from voice.speech import Samples
 
 MASTER = "index.m3u8"
@@ -26,6 +28,12 @@ PLAYLIST = "live.m3u8"
 
 KEPT = 3
 """Files that stay after their name has gone from the playlist, for who is still reading."""
+
+_GROUP = '"captions"'
+_CAPTIONS = (
+    f'#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID={_GROUP},NAME="Captions",INSTREAM-ID="CC1",'
+    "AUTOSELECT=YES"
+)
 
 _SEGMENT = re.compile(r"seg-(\d+)\.m4s")
 _OURS = re.compile(r"(seg|init)-\d+\.(m4s|mp4)(\.part)?")
@@ -53,6 +61,7 @@ class HlsSink:
 
     needs: ClassVar[Mapping[str, str]] = {}
     takes_pixels: ClassVar[bool] = False
+    captions_hidden: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -65,6 +74,7 @@ class HlsSink:
         audio_bitrate: int = 128_000,
         preset: str = "ultrafast",
         threads: int = 1,
+        captions: bool = True,
     ) -> None:
         """Prepare a stream.
 
@@ -78,6 +88,8 @@ class HlsSink:
             audio_bitrate: of the sound, in bits a second.
             preset: x264's speed.
             threads: encoder threads.
+            captions: inside the pictures' stream, for players that have a button for them; Latin
+                letters only.
 
         Raises:
             EngineUnavailable: no folder is named.
@@ -96,6 +108,7 @@ class HlsSink:
             "preset": preset,
             "threads": threads,
         }
+        self._captions = captions
         self._container: Any = None
 
     @property
@@ -124,6 +137,7 @@ class HlsSink:
         self._keys = 0
         self._end: Ticks = 0
         self._together = Together()
+        self._line21 = Line21(fps)
         self._boxes = Boxes()
         self._pictures = PictureEncoder(
             width=width, height=height, fps=fps, live=True, key_every_s=60.0, **self._options
@@ -147,12 +161,18 @@ class HlsSink:
             self._keys = at // self._step + 1
             if at:
                 self._cuts.append(at)
-        self._mux(self._video, self._pictures.encode(frame, pts=at + PRIMING, key=key))
+        pair = self._line21.pair(frame.pts) if self._captions else None
+        said = message(pair) if pair is not None else b""
+        self._mux(self._video, self._pictures.encode(frame, pts=at + PRIMING, key=key, said=said))
 
     def audio(self, pts: Ticks, samples: Samples) -> None:
         """Encode a block of sound."""
         for at, block in self._together.sound(pts, samples):
             self._mux(self._audio, self._sounds.encode(block, pts=at + PRIMING))
+
+    def caption(self, caption: Caption) -> None:
+        """Take a block of captions, which goes with the pictures of its words."""
+        self._line21.caption(caption)
 
     def close(self) -> None:
         """Write the last segment and mark the end of the stream.
@@ -238,9 +258,11 @@ class HlsSink:
                 "#EXTM3U",
                 "#EXT-X-VERSION:7",
                 "#EXT-X-INDEPENDENT-SEGMENTS",
+                *([_CAPTIONS] if self._captions else []),
                 f"#EXT-X-STREAM-INF:BANDWIDTH={most * 11 // 10},"
                 f'CODECS="{self._pictures.codec},{self._sounds.codec}",'
-                f"RESOLUTION={width}x{height},FRAME-RATE={fps:.3f}",
+                f"RESOLUTION={width}x{height},FRAME-RATE={fps:.3f},"
+                f"CLOSED-CAPTIONS={_GROUP if self._captions else 'NONE'}",
                 PLAYLIST,
                 "",
             ]

@@ -9,6 +9,7 @@ import pytest
 
 from dialogue.plugins import EngineError, EngineUnavailable
 from dialogue.ticks import TICKS_PER_S
+from render.captions import Caption
 from render.encode import PRIMING
 from render.frames import VideoFrame
 from render.sinks.hls import KEPT, Boxes, HlsSink
@@ -76,7 +77,26 @@ def test_the_master_playlist_tells_codecs_size_and_rate(tmp_path: Path) -> None:
     assert f"RESOLUTION={WIDTH}x{HEIGHT},FRAME-RATE=30.000" in about
     assert 'CODECS="avc1.42C0' in about
     assert ',mp4a.40.2"' in about
+    assert 'CLOSED-CAPTIONS="captions"' in about
+    assert 'GROUP-ID="captions"' in lines(tmp_path, "index.m3u8")[-3]
     sink.close()
+
+
+@pytest.mark.skipif(bool(servers.ffmpeg("file")), reason=servers.ffmpeg("file") or "-")
+def test_captions_go_with_the_pictures_for_who_wants_them(tmp_path: Path) -> None:
+    for name, wanted in (("with", True), ("without", False)):
+        sink = made(tmp_path / name, captions=wanted)
+        words = ((TICKS_PER_S, 0, 0), (TICKS_PER_S * 3 // 2, 0, 6), (2 * TICKS_PER_S, 1, 0))
+        said = ("Hello out", "there!")
+        sink.caption(Caption(TICKS_PER_S, 3 * TICKS_PER_S, said, "en", words, (1, 0, 0)))
+        show(sink, 4 * FPS)
+        sink.close()
+        film = tmp_path / f"{name}.mp4"
+        parts = sorted((tmp_path / name).glob("init*")) + sorted((tmp_path / name).glob("seg*"))
+        film.write_bytes(b"".join(part.read_bytes() for part in parts))
+        seen = [text for _, text in servers.captions_in(film)]
+        assert seen == (["Hello out there!"] if wanted else [])
+    assert "CLOSED-CAPTIONS=NONE" in lines(tmp_path / "without", "index.m3u8")[-2]
 
 
 def test_each_segment_begins_with_a_complete_picture_and_lasts_as_it_says(tmp_path: Path) -> None:
