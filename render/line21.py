@@ -157,9 +157,8 @@ class Line21:
     def _control(self, code: tuple[int, int]) -> None:
         """Send a control code, twice, as the standard wants it: one may be lost."""
         if self._queue and self._queue[-1] == code:
-            self._queue.append(
-                _PAINT
-            )  # changes nothing: another one of the same, not the same twice
+            # Another one of the same, not the same once more: this in between changes nothing.
+            self._queue.append(_PAINT)
         self._queue += (code, code)
 
 
