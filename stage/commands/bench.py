@@ -2,7 +2,7 @@
 
   bunraku bench                      all areas (with the hour of soak about four hours)
   bunraku bench --area loop --only latency,film
-  bunraku bench --area air --json > air.json
+  bunraku bench --area air --save air.json
   bunraku bench --from air.json,later.json --markdown
 
 Figures depend on the machine and on what else it does: close other programs. Nothing is asserted
@@ -31,8 +31,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print a list of objects")
     parser.add_argument("--markdown", action="store_true", help="print the tables as Markdown")
     parser.add_argument(
+        "--save", type=Path, metavar="FILE", help="write them as JSON too, after each part"
+    )
+    parser.add_argument(
         "--from", dest="saved", default="", metavar="FILES",
-        help="print what --json wrote, of these files; later ones replace earlier ones",
+        help="print what --save or --json wrote; later files replace earlier ones",
     )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="list the parts and end")
     parser.add_argument("--strict", action="store_true", help="exit 1 when a target is missed")
@@ -51,6 +54,8 @@ def _measured(arguments: argparse.Namespace) -> list[Figure]:
     wanted = [part for part in arguments.only.split(",") if part]
     figures: list[Figure] = []
     known: set[str] = set()
+    if arguments.save is not None:
+        _save(arguments.save, figures)  # what is wrong with it is said before hours have passed
     for area in [arguments.area] if arguments.area else sorted(AREAS):
         parts = importlib.import_module(AREAS[area]).PARTS
         known |= set(parts)
@@ -67,15 +72,27 @@ def _measured(arguments: argparse.Namespace) -> list[Figure]:
                 line = f"{type(error).__name__}: {error}"
                 print(f"{area}: {name} failed: {line}", file=sys.stderr)
                 figures.append(Figure(area, f"{name}: whole part", None, "", "<= 0", line))
+            if arguments.save is not None:
+                _save(arguments.save, figures)
     unknown = [part for part in wanted if part not in known]
     if unknown:
         raise ConfigError(f"no part {unknown[0]!r}; known: {', '.join(sorted(known))}")
     return figures
 
 
+def _save(path: Path, figures: Sequence[Figure]) -> None:
+    """Write what was measured so far; a run of hours may be cut off."""
+    try:
+        part = path.with_name(f"{path.name}.part")
+        part.write_text(as_json(figures), "utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
 def _saved(arguments: argparse.Namespace) -> list[Figure]:
-    if arguments.only:
-        raise ConfigError("--from prints all figures of its files; leave --only out")
+    if arguments.only or arguments.save:
+        raise ConfigError("--from prints all figures of its files; leave --only and --save out")
     figures: dict[tuple[str, str], Figure] = {}
     for name in arguments.saved.split(","):
         try:
@@ -83,7 +100,7 @@ def _saved(arguments: argparse.Namespace) -> list[Figure]:
         except OSError as error:
             raise ConfigError(f"{name}: cannot be read ({error.strerror or error})") from None
         except ValueError as error:
-            raise ConfigError(f"{name}: not what `bunraku bench --json` writes ({error})") from None
+            raise ConfigError(f"{name}: not what `bunraku bench --save` writes ({error})") from None
         figures |= {(figure.area, figure.name): figure for figure in read}
     wanted = arguments.area
     return [figure for figure in figures.values() if wanted in (None, figure.area)]

@@ -105,3 +105,24 @@ def test_a_file_that_holds_no_figures_is_named(tmp_path: Path, content: str | No
     with pytest.raises(ConfigError, match=line) as caught:
         bench.run(parser.parse_args(["--from", str(saved)]))
     assert str(saved) in str(caught.value)
+
+
+def test_what_was_measured_is_kept_after_each_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept.json"
+    seen: list[int] = []
+
+    def second() -> list[Figure]:
+        seen.append(len(from_json(kept.read_bytes())))
+        return FIGURES[1:3]
+
+    parts = {"one": ("a", lambda: FIGURES[:1]), "two": ("b", second)}
+    monkeypatch.setattr("stage.bench.air.PARTS", parts)
+    assert main(["bench", "--area", "air", "--save", str(kept)]) == 0
+    assert seen == [1]
+    assert from_json(kept.read_bytes()) == FIGURES[:3]
+    assert "a fast card" in capsys.readouterr().out
+    assert main(["bench", "--area", "air", "--save", str(tmp_path / "no" / "kept.json")]) == 1
+    assert "no/kept.json: cannot be written" in capsys.readouterr().err
+    assert seen == [1]
