@@ -80,8 +80,9 @@ def _cell(figures: Sequence[Figure], *, markdown: bool) -> str:
     worst = max(figures, key=_badness)
     if worst.value is None:
         return "not measured"
-    value = round(worst.value, 2 if abs(worst.value) < 1 else 1) + 0.0  # no "-0"
-    shown = f"{value:g}{'' if worst.unit == '%' else ' '}{worst.unit}".strip()
+    value = worst.value
+    number = f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
+    shown = f"{number.removesuffix('.0')} {worst.unit}".strip()
     if worst.met is False:
         return f"**{shown}**" if markdown else f"{shown} !"
     return shown
