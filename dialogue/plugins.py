@@ -6,6 +6,7 @@ Lowest floor, so that every package finds its engines the same way.
 import importlib
 import importlib.metadata
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -91,6 +92,16 @@ def load(kind: str, name: str) -> type[Any]:
             f"{kind} engine {name!r}: {module_name} has no class {attribute!r}"
         ) from error
     return engine
+
+
+def at_hand(kind: str, name: str) -> bool:
+    """Return whether `load` answers at once: nothing has to be imported, or there is no engine."""
+    if ":" not in name:
+        entries = registered(kind)
+        if name not in entries:
+            return True
+        name = entries[name].reference
+    return name.partition(":")[0] in sys.modules
 
 
 def options(engine: type[Any]) -> dict[str, inspect.Parameter]:

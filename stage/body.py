@@ -10,9 +10,11 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -116,6 +118,8 @@ class Body:
         self._clock = clock
         self._carriers: dict[str, bool] = {}  # sinks that carry sound: has it a clock of its own?
         self._talking = False
+        self._awaited: dict[str, wire.SinkAdd] = {}  # whose modules are being imported
+        self._imported: deque[wire.SinkAdd] = deque()
 
     def start_at(self, pts: Ticks) -> None:
         """Begin the sound at `pts`: called once before the first step."""
@@ -143,12 +147,13 @@ class Body:
                 self.mixer.expecting = message.state == "thinking"
                 self.performer.state(message.state, pts)
             case wire.SinkAdd():
-                try:
-                    self.air.add(message.name, lambda: self._make_sink(message))
-                    self._follow(message.name, plugins.load("sink", message.engine))
-                except plugins.EngineUnavailable as error:
-                    self._tell(wire.Note(role="body", level="error", text=str(error)))
+                if plugins.at_hand("sink", message.engine):
+                    self._add_sink(message)
+                else:
+                    self._awaited[message.name] = message
+                    threading.Thread(target=self._import, args=(message,), daemon=True).start()
             case wire.SinkRemove():
+                self._awaited.pop(message.name, None)
                 self.air.remove(message.name)
                 self._follow(message.name, None)
 
@@ -160,6 +165,11 @@ class Body:
             now: the stage clock; None where there is none (films).
         """
         self._now = pts if now is None else now
+        while self._imported:
+            message = self._imported.popleft()
+            if self._awaited.get(message.name) is message:  # not removed meanwhile
+                del self._awaited[message.name]
+                self._add_sink(message)
         self.lead.note(pts, self.air.short)
         until = pts + self.frame_ticks + self.lead.ticks
         if until > self._mixed:
@@ -215,6 +225,22 @@ class Body:
             else "drawing in full again"
         )  # fmt: skip
         self._tell(wire.Note(role="picture", level="warning", text=text))
+
+    def _add_sink(self, message: wire.SinkAdd) -> None:
+        try:
+            self.air.add(message.name, lambda: self._make_sink(message))
+            self._follow(message.name, plugins.load("sink", message.engine))
+        except plugins.EngineUnavailable as error:
+            self._tell(wire.Note(role="body", level="error", text=str(error)))
+        except Exception as error:  # somebody's module is broken
+            text = f"sink {message.name}: {message.engine}: {type(error).__name__}: {error}"
+            self._tell(wire.Note(role="body", level="error", text=text))
+
+    def _import(self, message: wire.SinkAdd) -> None:
+        """Import a sink's module, for which no picture waits; on a thread of its own."""
+        with suppress(Exception):  # it is said when the sink is added
+            plugins.load("sink", message.engine)
+        self._imported.append(message)
 
     def _make_sink(self, message: wire.SinkAdd) -> Any:
         options = message.options

@@ -1,7 +1,10 @@
 """The body on virtual time: real playout, performer and air; a renderer that only takes notes."""
 
+import sys
+import threading
+import time
 import wave
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -651,3 +654,65 @@ def test_captions_are_burned_where_viewers_would_not_see_them(name: str, burned:
     scene.body.burn = CaptionStyle()
     message = wire.SinkAdd(name="x", engine=f"{__name__}:{name}", options={})
     assert isinstance(scene.body._make_sink(message), BurnedSink) is burned
+
+
+GATE = threading.Event()
+"""A module of a sink that is imported waits for it."""
+
+
+@pytest.fixture
+def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An engine whose module takes long to import; its import ends when the gate opens."""
+    GATE.clear()
+    (tmp_path / "heavy_sink.py").write_text(
+        f"from {__name__} import GATE, Shows\nGATE.wait(20)\nclass Heavy(Shows): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "heavy_sink:Heavy"
+    GATE.set()
+    sys.modules.pop("heavy_sink", None)
+
+
+def imported(scene: Scene) -> None:
+    GATE.set()
+    end = time.monotonic() + 20
+    while not scene.body._imported:
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+def test_no_picture_waits_for_the_module_of_a_sink(heavy: str) -> None:
+    scene = Scene()
+    scene.body.receive(wire.SinkAdd(name="x", engine=heavy, options={}), 0)
+    scene.run(1)
+    assert len(scene.tape.frames) == FPS
+    assert scene.tape.status() == []
+    imported(scene)
+    scene.run(0.1)
+    assert [status.name for status in scene.tape.status()] == ["x"]
+    scene.tape.close()
+
+
+def test_a_sink_that_is_removed_while_it_is_imported_is_not_added(heavy: str) -> None:
+    scene = Scene()
+    scene.body.receive(wire.SinkAdd(name="x", engine=heavy, options={}), 0)
+    scene.body.receive(wire.SinkRemove(name="x"), 0)
+    imported(scene)
+    scene.run(0.1)
+    assert scene.tape.status() == []
+    scene.tape.close()
+
+
+def test_a_sink_whose_module_is_broken_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken_sink.py").write_text("def open(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    scene = Scene()
+    GATE.set()
+    scene.body.receive(wire.SinkAdd(name="x", engine="broken_sink:Sink", options={}), 0)
+    imported(scene)
+    scene.run(0.1)
+    (note,) = [m for m in scene.told if isinstance(m, wire.Note)]
+    assert note.text.startswith("sink x: broken_sink:Sink: SyntaxError")
+    scene.tape.close()
