@@ -20,7 +20,7 @@ from stage.bench.figures import Figure, as_json, as_table, from_json
 from stage.bench.grid import as_grid
 from stage.config import ConfigError
 
-AREAS = {"air": "stage.bench.air", "host": "stage.bench.host", "loop": "stage.bench.loop"}
+AREAS = {"air": "stage.bench.air.parts", "host": "stage.bench.host", "loop": "stage.bench.loop"}
 """Area -> module with `PARTS`: name -> (description, measure() -> list[Figure])."""
 
 

@@ -1,29 +1,14 @@
 """Area `air`: what comes out of each way on air, measured from the outside.
 
 Each module measures one family of sinks and has a `PARTS` of its own, name -> (description,
-measure() -> list[Figure]); this one joins them.
+measure() -> list[Figure]); `stage.bench.air.parts` joins them. This one imports none of them: a sink
+that measures is imported by a body that is on air.
 """
-
-import importlib
-from collections.abc import Callable
 
 from stage.bench.figures import Figure
 from stage.bench.grid import COLUMNS, WAYS
 
 AREA = "air"
-
-MODULES: tuple[str, ...] = (
-    "pace",
-    "streams",
-    "whip",
-    "recordings",
-    "sound",
-    "overlay",
-    "camera",
-    "obs",
-    "soak",
-)
-"""Modules of this package that measure, in the order in which they are printed."""
 
 
 def figure(
@@ -44,11 +29,3 @@ def figure(
     if any(cell) and (way not in WAYS or column not in COLUMNS):
         raise ValueError(f"{name}: the grid has no cell {cell}")
     return Figure(AREA, name, value, unit, target, how, cell)
-
-
-PARTS: dict[str, tuple[str, Callable[[], list[Figure]]]] = {
-    name: part
-    for module in MODULES
-    for name, part in importlib.import_module(f"{__name__}.{module}").PARTS.items()
-}
-"""Every figure of this area."""

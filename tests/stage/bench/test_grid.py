@@ -118,7 +118,7 @@ def test_what_was_measured_is_kept_after_each_part(
         return FIGURES[1:3]
 
     parts = {"one": ("a", lambda: FIGURES[:1]), "two": ("b", second)}
-    monkeypatch.setattr("stage.bench.air.PARTS", parts)
+    monkeypatch.setattr("stage.bench.air.parts.PARTS", parts)
     assert main(["bench", "--area", "air", "--save", str(kept)]) == 0
     assert seen == [1]
     assert from_json(kept.read_bytes()) == FIGURES[:3]
