@@ -1,8 +1,8 @@
 """Area `air`: what comes out of each way on air, measured from the outside.
 
 Each module measures one family of sinks and has a `PARTS` of its own, name -> (description,
-measure() -> list[Figure]); `stage.bench.air.parts` joins them. This one imports none of them: a sink
-that measures is imported by a body that is on air.
+measure() -> list[Figure]); `stage.bench.air.parts` joins them. This one imports none of them: a
+sink that measures is imported by a body that is on air.
 """
 
 from stage.bench.figures import Figure
