@@ -7,6 +7,7 @@ README and llama.cpp's tools/server/README.md (`/apply-template`, `/slots/{id}?a
 """
 
 import atexit
+import contextlib
 import hashlib
 import http.client
 import json
@@ -203,6 +204,10 @@ class LlamaModel:
     def close(self) -> None:
         """Free the model."""
         with self._lock:
+            if self._server is not None and not self._slots:
+                # One that has not begun its loop yet would not hear that it is over, and never end.
+                with contextlib.suppress(EngineError):
+                    self._ask("/slots")
             self._server = None
             self._slots.clear()
 
@@ -324,7 +329,7 @@ class LlamaModel:
         if file is None or not file.is_file():
             return False
         try:
-            self._post(f"/slots/{slot}?action=restore", {"filename": file.name})
+            self._ask(f"/slots/{slot}?action=restore", {"filename": file.name})
             os.utime(file)
             self._restored = True
             self._held[slot] = self._text(prompt.lines[: prompt.prefix])
@@ -338,7 +343,7 @@ class LlamaModel:
         part = file.with_suffix(f".{os.getpid()}.part")
         try:
             with self._lock:
-                self._post(f"/slots/{slot}?action=save", {"filename": part.name})
+                self._ask(f"/slots/{slot}?action=save", {"filename": part.name})
             os.replace(part, file)
             kept = sorted(file.parent.glob("*.kv"), key=lambda f: f.stat().st_mtime)
             for old in kept[:-_KEPT_FILES]:
@@ -371,20 +376,22 @@ class LlamaModel:
 
     def _render(self, lines: tuple[Line, ...]) -> str:
         messages = [{"role": line.role, "content": line.text} for line in lines]
-        text: str = self._post("/apply-template", {"messages": messages})["prompt"]
+        text: str = self._ask("/apply-template", {"messages": messages})["prompt"]
         return text
 
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """Return what llama.cpp's server answers; with a `body` it is posted."""
         connection = http.client.HTTPConnection(
             self._address.hostname or "127.0.0.1", self._address.port, timeout=30
         )
         try:
             connection.request(
-                "POST", path, json.dumps(body).encode(),
+                "GET" if body is None else "POST", path,
+                None if body is None else json.dumps(body).encode(),
                 {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"},
             )  # fmt: skip
             response = connection.getresponse()
-            tree: dict[str, Any] = json.loads(response.read())
+            tree: Any = json.loads(response.read())
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise EngineError(f"llama ({self._name}): {path}: {error}") from error
         finally:
