@@ -77,7 +77,7 @@ def as_json(figures: Sequence[Figure]) -> str:
     """Return the list that `bunraku bench --json` prints."""
     rows: list[dict[str, Any]] = []
     for figure in figures:
-        row = msgspec.to_builtins(figure)
+        row = msgspec.to_builtins(figure, enc_hook=float)  # numpy's numbers
         row["met"] = figure.met
         order = ("area", "name", "value", "unit", "target", "met", "how", "cell", "when", "machine")
         rows.append({key: row[key] for key in order})

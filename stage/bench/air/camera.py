@@ -23,10 +23,10 @@ def virtual_machine() -> list[Figure]:
     from stage.bench.vm import machine, proof
 
     names = (
-        ("camera: A/V offset against the sound device, median", "ms", "|x|<= 10", "offset"),
-        ("camera: A/V offset, 99 % within", "ms", "<= 33.4", "p99"),
-        ("camera: offset that the two sinks add, median", "ms", "|x|<= 10", ""),
-        ("camera: offset that the two sinks add, 99 % within", "ms", "<= 33.4", ""),
+        ("camera: A/V offset against the sound device, median", "ms", "|x|<= 10", ""),
+        ("camera: A/V offset, 99 % within", "ms", "<= 33.4", ""),
+        ("camera: offset that the two sinks add, median", "ms", "|x|<= 10", "offset"),
+        ("camera: offset that the two sinks add, 99 % within", "ms", "<= 33.4", "p99"),
         ("camera: pictures of the film not seen", "%", "report", ""),
         ("camera: interval of pictures, 99 %", "ms", "report", ""),
         ("camera: sound against what was mixed", "dB", "|x|<= 0.5", ""),

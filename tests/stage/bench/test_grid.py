@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stage.bench.air import figure
@@ -66,6 +67,12 @@ def test_a_cell_that_is_not_there_is_an_error_of_ours():
 
 def test_what_is_written_can_be_read():
     assert from_json(as_json(FIGURES)) == FIGURES
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    offset = np.median(np.array([1.5, 2.5]))
+    (read,) = from_json(as_json([figure("x", offset, "ms", "report", "")]))
+    assert read.value == 2.0
 
 
 def test_markdown_has_targets_as_people_write_them():
