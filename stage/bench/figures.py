@@ -78,7 +78,7 @@ def as_json(figures: Sequence[Figure]) -> str:
     rows: list[dict[str, Any]] = []
     for figure in figures:
         row = msgspec.to_builtins(figure, enc_hook=float)  # numpy's numbers
-        row["met"] = figure.met
+        row["met"] = None if figure.met is None else bool(figure.met)
         order = ("area", "name", "value", "unit", "target", "met", "how", "cell", "when", "machine")
         rows.append({key: row[key] for key in order})
     return json.dumps(rows, ensure_ascii=False, indent=1)

@@ -71,8 +71,8 @@ def test_what_is_written_can_be_read():
 
 def test_numbers_of_numpy_are_numbers() -> None:
     offset = np.median(np.array([1.5, 2.5]))
-    (read,) = from_json(as_json([figure("x", offset, "ms", "report", "")]))
-    assert read.value == 2.0
+    (read,) = from_json(as_json([figure("x", offset, "ms", "<= 3", "")]))
+    assert (read.value, read.met) == (2.0, True)
 
 
 def test_markdown_has_targets_as_people_write_them():
