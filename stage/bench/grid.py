@@ -80,7 +80,7 @@ def _cell(figures: Sequence[Figure], *, markdown: bool) -> str:
     worst = max(figures, key=_badness)
     if worst.value is None:
         return "not measured"
-    value = worst.value
+    value = round(worst.value, 4) + 0.0  # no dust of arithmetic, and no -0
     number = f"{value:.1f}" if abs(value) >= 1 else f"{value:.2g}"
     shown = f"{number.removesuffix('.0')} {worst.unit}".strip()
     if worst.met is False:
