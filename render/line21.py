@@ -88,6 +88,11 @@ class Line21:
         first, second = self._queue.popleft() if self._queue else _NOTHING
         return _odd(first), _odd(second)
 
+    def said(self, pts: Ticks) -> bytes:
+        """Return the message that goes with the picture at `pts`; b"" where none does."""
+        pair = self.pair(pts)
+        return message(pair) if pair is not None else b""
+
     def _follow(self, pts: Ticks) -> None:
         """Put into the queue what is to be seen now and is not yet."""
         for key in [c.key for c in self._texts.values() if c.stop < pts - TICKS_PER_S]:

@@ -147,7 +147,8 @@ class Body:
                 self.mixer.expecting = message.state == "thinking"
                 self.performer.state(message.state, pts)
             case wire.SinkAdd():
-                if plugins.at_hand("sink", message.engine):
+                # One that is being imported just now looks as if it were at hand.
+                if not self._awaited and plugins.at_hand("sink", message.engine):
                     self._add_sink(message)
                 else:
                     self._awaited[message.name] = message

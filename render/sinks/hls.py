@@ -20,7 +20,7 @@ from dialogue.ticks import TICKS_PER_S, Ticks, from_s, to_s
 from render.captions import Caption
 from render.encode import PRIMING, PictureEncoder, SoundEncoder, Together
 from render.frames import VideoFrame
-from render.line21 import Line21, message
+from render.line21 import Line21
 from voice.speech import Samples
 
 MASTER = "index.m3u8"
@@ -161,8 +161,7 @@ class HlsSink:
             self._keys = at // self._step + 1
             if at:
                 self._cuts.append(at)
-        pair = self._line21.pair(frame.pts) if self._captions else None
-        said = message(pair) if pair is not None else b""
+        said = self._line21.said(frame.pts) if self._captions else b""
         self._mux(self._video, self._pictures.encode(frame, pts=at + PRIMING, key=key, said=said))
 
     def audio(self, pts: Ticks, samples: Samples) -> None:

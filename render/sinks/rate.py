@@ -51,6 +51,11 @@ class Rate:
         self._patience: Ticks = PATIENCE
         self._trying = False
 
+    def __str__(self) -> str:
+        """Return the rate and how it came about, for people."""
+        now, most = self.bitrate / 1e6, self._most / 1e6
+        return f"{now:.1f} of {most:.1f} Mbit/s (down {self.downs}, up {self.ups} times)"
+
     def note(self, waiting: Ticks, at: Ticks) -> int | None:
         """Take how much waits at stage time `at`; returns a new bit rate when it changes."""
         if self._looked is None:

@@ -23,7 +23,7 @@ from dialogue.ticks import TICKS_PER_S, Ticks, to_s
 from render.captions import Caption
 from render.encode import PRIMING, PictureEncoder, SoundEncoder, Together
 from render.frames import VideoFrame
-from render.line21 import Line21, message
+from render.line21 import Line21
 from render.sinks import rtmp, server, srt
 from render.sinks.rate import Rate
 from voice.speech import Samples
@@ -185,7 +185,6 @@ class StreamSink:
         self._audio_bitrate = audio_bitrate
         self._options = {"preset": preset, "profile": profile, "threads": threads}
         self._rate = Rate(most=bitrate, least=least_bitrate)
-        self._most = bitrate
         self._captions = captions
         self._feed: _Feed | None = None
         self._line: Any = None
@@ -211,10 +210,8 @@ class StreamSink:
         feed = self._feed
         waiting = to_s(feed.waiting) if feed is not None else 0.0
         dropped = self._dropped + (feed.dropped if feed is not None else 0)
-        rate = self._rate
         return (
-            f"{rate.bitrate / 1e6:.1f} of {self._most / 1e6:.1f} Mbit/s "
-            f"(down {rate.downs}, up {rate.ups} times), {waiting:.1f} s waiting, "
+            f"{self._rate}, {waiting:.1f} s waiting, "
             f"{max(0, self._connected - 1)} reconnects, {dropped} pictures dropped"
         )
 
@@ -352,8 +349,7 @@ class _Feed:
             self._put(False, self._sounds.encode(samples, pts=at + PRIMING))
         at = frame.pts - (self._together.first or 0) + PRIMING
         key, self._want_key = self._want_key, False
-        pair = self.line21.pair(frame.pts) if self._captions else None
-        said = message(pair) if pair is not None else b""
+        said = self.line21.said(frame.pts) if self._captions else b""
         self._put(True, self._pictures.encode(frame, pts=at, key=key, said=said))
         bitrate = self._rate.note(self.waiting, frame.pts)
         if bitrate is not None:

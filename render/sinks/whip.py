@@ -86,7 +86,6 @@ class WhipSink(WebRTCSink):
         self._key_every_s = keyframe_s
         self._steered = True
         self._rate = ReportedRate(most=bitrate, least=least_bitrate)
-        self._most = bitrate
         self._prefer = codec.upper()
         self._public = f"{place.scheme}://{place.hostname}:{place.port or _port(place.scheme)}"
         self._trouble = f"{self._public} is being connected"
@@ -109,12 +108,8 @@ class WhipSink(WebRTCSink):
     def note(self) -> str:
         """How the line is doing."""
         lost = sum(viewer.picture.dropped for viewer in self._house.viewers)
-        rate = self._rate
-        return (
-            f"{rate.bitrate / 1e6:.1f} of {self._most / 1e6:.1f} Mbit/s "
-            f"(down {rate.downs}, up {rate.ups} times), "
-            f"{max(0, self._connected - 1)} reconnects, {lost} pictures dropped"
-        )
+        reconnects = max(0, self._connected - 1)
+        return f"{self._rate}, {reconnects} reconnects, {lost} pictures dropped"
 
     def open(self, *, width: int, height: int, fps: int) -> None:
         """Begin to connect; returns at once."""

@@ -12,7 +12,7 @@ from dialogue.ticks import TICKS_PER_S, Ticks
 from render.captions import Caption
 from render.encode import PictureEncoder
 from render.frames import VideoFrame
-from render.line21 import COLUMNS, Line21, message, with_message, written
+from render.line21 import COLUMNS, Line21, with_message, written
 from stage.bench.air import servers
 
 WIDTH, HEIGHT = 64, 48
@@ -50,10 +50,8 @@ def film(path: Path, line21: Line21, seconds: float, fps: int = 30) -> Path:
         stream = pictures.stream_in(made)
         for k in range(round(seconds * fps)):
             pts = k * TICKS_PER_S // fps
-            pair = line21.pair(pts)
-            said = message(pair) if pair is not None else b""
             frame = VideoFrame(pts, k, np.zeros((1, 1, 4), np.uint8), i420)
-            packets = pictures.encode(frame, pts=pts, said=said)
+            packets = pictures.encode(frame, pts=pts, said=line21.said(pts))
             assert len(packets) == 1
             for packet in packets:
                 packet.stream = stream

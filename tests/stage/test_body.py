@@ -673,10 +673,10 @@ def heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     sys.modules.pop("heavy_sink", None)
 
 
-def imported(scene: Scene) -> None:
+def imported(scene: Scene, sinks: int = 1) -> None:
     GATE.set()
     end = time.monotonic() + 20
-    while not scene.body._imported:
+    while len(scene.body._imported) < sinks:
         assert time.monotonic() < end
         time.sleep(0.002)
 
@@ -690,6 +690,18 @@ def test_no_picture_waits_for_the_module_of_a_sink(heavy: str) -> None:
     imported(scene)
     scene.run(0.1)
     assert [status.name for status in scene.tape.status()] == ["x"]
+    scene.tape.close()
+
+
+def test_no_picture_waits_for_a_module_that_another_sink_is_importing(heavy: str) -> None:
+    scene = Scene()
+    for name in ("x", "y"):
+        scene.body.receive(wire.SinkAdd(name=name, engine=heavy, options={}), 0)
+    scene.run(1)
+    assert len(scene.tape.frames) == FPS
+    imported(scene, 2)
+    scene.run(0.1)
+    assert {status.name for status in scene.tape.status()} == {"x", "y"}
     scene.tape.close()
 
 

@@ -348,7 +348,7 @@ def test_a_refused_token_is_told_with_the_variable_and_without_the_token(
         async with serving(endpoint):
             url = f"http://127.0.0.1:{endpoint.port}/whip/longkey"
             async with cast(url, token_env="WHIP_TOKEN") as sink:
-                await until(lambda: "401" in sink.trouble, "refused")
+                await until(lambda: "(401)" in sink.trouble, "refused")
                 assert "WHIP_TOKEN" in sink.trouble
                 assert "secret" not in sink.trouble
                 assert "longkey" not in sink.trouble
